@@ -14,6 +14,13 @@ const AS_GOOD: f64 = 1.05;
 /// The share of a core that a shard may need at most, so that bursts and failovers fit.
 const SHARD_CPU_MAX: f64 = 0.5;
 
+/// Seconds of CPU that a shard may need at most to take all subscriptions again. While it does, what
+/// is published to it waits.
+const SUBSCRIBE_S_MAX: f64 = 10.0;
+
+/// Most shards of a layout.
+const SHARDS_MAX: f64 = 1024.0;
+
 /// The powers of two that are shown: 1, 256, 4,096, and so on.
 const SHOWN: [u32; 7] = [0, 8, 12, 16, 18, 20, 24];
 
@@ -36,8 +43,35 @@ pub enum Reason {
         /// Node events afterwards, as a share of those before.
         left: f64,
     },
-    /// No layout is known: it is the smallest count within 5 % of the least reach.
+    /// No layout is in force: it is the smallest count within 5 % of the least reach.
     Smallest,
+    /// No layout is in force, and no key of the class is planned.
+    Unplanned,
+}
+
+/// What an advice starts from.
+#[derive(Debug, Clone, Copy)]
+pub enum Baseline<'a> {
+    /// No layout is in force. A class of which nothing is planned keeps its shipped count.
+    Shipped(&'a BucketCounts),
+    /// A layout is in force: its counts and its number of shards.
+    InForce(&'a BucketCounts, u32),
+}
+
+impl Baseline<'_> {
+    fn shards(self) -> Option<u32> {
+        match self {
+            Self::Shipped(_) => None,
+            Self::InForce(_, shards) => Some(shards),
+        }
+    }
+
+    fn count_now(self, class: Class) -> Option<BucketCount> {
+        match self {
+            Self::Shipped(_) => None,
+            Self::InForce(buckets, _) => Some(buckets.of(class)),
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -61,6 +95,7 @@ impl fmt::Display for Reason {
             Self::Smallest => {
                 f.write_str("the smallest that reaches within 5 % of the fewest nodes")
             }
+            Self::Unplanned => f.write_str("as shipped: no key of it is planned"),
         }
     }
 }
@@ -113,14 +148,13 @@ impl Advice {
     }
 }
 
-/// Returns the advice for a load. `now` is the layout in force: its counts and its number of shards.
-pub fn advise(load: &ClusterLoad, now: Option<(&BucketCounts, u32)>) -> Advice {
-    let count = |class: Class| now.map(|(buckets, _)| buckets.of(class));
-    let chosen = load.classes.each_ref().map(|class| choose(class, load.nodes, count(class.class)));
+/// Returns the advice for a load.
+pub fn advise(load: &ClusterLoad, baseline: Baseline) -> Advice {
+    let chosen = load.classes.each_ref().map(|class| choose(class, load.nodes, baseline));
     let [user, room, topic] = chosen.map(|(buckets, _)| buckets);
     let buckets = BucketCounts { user, room, topic };
     let classes = load.classes.iter().zip(chosen).map(|(class, (buckets, why))| {
-        let now = count(class.class);
+        let now = baseline.count_now(class.class);
         ClassAdvice {
             class: name(class.class),
             now: now.map(BucketCount::get),
@@ -129,14 +163,19 @@ pub fn advise(load: &ClusterLoad, now: Option<(&BucketCounts, u32)>) -> Advice {
             costs: costs(class, load.nodes, [Some(buckets), now]),
         }
     });
-    let needed = (load.redis_cores(buckets) / SHARD_CPU_MAX).ceil().clamp(1.0, 1024.0) as u32;
+    let alone = load.shard_cost(&buckets, 1);
+    let needed = (alone.cpu / SHARD_CPU_MAX).max(alone.subscribe_s / SUBSCRIBE_S_MAX);
     // Shards that are there are kept: fewer would save nothing here.
-    let shards = needed.max(now.map_or(1, |(_, shards)| shards));
+    let shards = (needed.ceil().clamp(1.0, SHARDS_MAX) as u32).max(baseline.shards().unwrap_or(1));
+    let events_now = match baseline {
+        Baseline::Shipped(_) => None,
+        Baseline::InForce(now, _) => Some(load.node_events_per_delivery(now)),
+    };
     Advice {
         classes: classes.collect(),
         shards: load.shard_cost(&buckets, shards),
-        shards_now: now.map(|(_, shards)| shards),
-        node_events_per_delivery_now: now.map(|(now, _)| load.node_events_per_delivery(now)),
+        shards_now: baseline.shards(),
+        node_events_per_delivery_now: events_now,
         node_events_per_delivery: load.node_events_per_delivery(&buckets),
         buckets,
     }
@@ -153,12 +192,18 @@ const fn name(class: Class) -> &'static str {
 /// Chooses by the nodes that a publish to a bucket reaches. Nodes may do better by publishing to all
 /// at once; a class for which they do that is left as it is, and none is brought to it: it disturbs
 /// every node.
-fn choose(load: &ClassLoad, nodes: u32, now: Option<BucketCount>) -> (BucketCount, Reason) {
+fn choose(load: &ClassLoad, nodes: u32, baseline: Baseline) -> (BucketCount, Reason) {
     let reach = |buckets| load.reach(nodes, buckets);
     let least = powers().map(reach).fold(f64::INFINITY, f64::min);
     let mut enough = powers().filter(|buckets| reach(*buckets) <= least * AS_GOOD);
     let smallest = enough.next().unwrap_or(BucketCount::ONE);
-    let Some(now) = now else { return (smallest, Reason::Smallest) };
+    let now = match baseline {
+        Baseline::Shipped(shipped) if load.keys_per_node <= 0.0 && load.publishes_per_s <= 0.0 => {
+            return (shipped.of(load.class), Reason::Unplanned);
+        }
+        Baseline::Shipped(_) => return (smallest, Reason::Smallest),
+        Baseline::InForce(now, _) => now.of(load.class),
+    };
     let events = |buckets| load.per_second(nodes, buckets).1;
     let (before, after) = (events(now), events(smallest));
     if before <= 0.0 {

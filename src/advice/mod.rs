@@ -16,7 +16,7 @@ mod edits;
 mod load;
 mod observed;
 
-pub use choice::{Advice, ClassAdvice, Reason, advise};
+pub use choice::{Advice, Baseline, ClassAdvice, Reason, advise};
 pub use cost::{BucketCost, ShardCost};
 pub use deployment::{Deployment, DeploymentError};
 pub use edits::{LayoutTable, layout_edits, layout_table};

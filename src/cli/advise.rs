@@ -14,9 +14,10 @@ use super::output::{print_line, print_text};
 use super::placement::PlacementName;
 use super::{CliFailure, block_on};
 use crate::advice::{
-    Advice, BucketCost, ClassAdvice, ClusterLoad, Deployment, LayoutTable, advise, layout_edits,
-    layout_table,
+    Advice, Baseline, BucketCost, ClassAdvice, ClusterLoad, Deployment, LayoutTable, advise,
+    layout_edits, layout_table,
 };
+use crate::config::Config;
 use crate::redis::POOL_CONNECTIONS_MAX;
 use crate::telemetry::say_error;
 
@@ -123,7 +124,8 @@ impl Advise {
             placement: self.placement.into(),
         };
         let load = deployment.load().map_err(CliFailure::usage)?;
-        let advice = advise(&load, None);
+        let shipped = Config::default().published().buckets;
+        let advice = advise(&load, Baseline::Shipped(&shipped));
         let table = with_shards("a", &advice, Vec::new());
         Ok(Report { load, advice, edits: vec![layout_table(&table)], warnings: Vec::new() })
     }
@@ -134,7 +136,7 @@ fn of_running(cluster: RunningCluster) -> Result<Report, CliFailure> {
     let none = || CliFailure::Failed("no node was watched for any time".to_owned());
     let load = observed.load().ok_or_else(none)?;
     let shards = layout.shards.len().max(1) as u32;
-    let advice = advise(&load, Some((&layout.buckets, shards)));
+    let advice = advise(&load, Baseline::InForce(&layout.buckets, shards));
     let mut edits = Vec::new();
     if advice.is_change() {
         let name = if layout.name == "a" { "b" } else { "a" };

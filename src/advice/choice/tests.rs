@@ -37,11 +37,11 @@ fn a_million_users_need_many_buckets_or_placement() {
         assert!((found - expected).abs() / expected < 0.03, "{buckets}: {found}");
     }
     let few = BucketCounts::all(count(4_096));
-    let advice = advise(&million().load().unwrap(), Some((&few, 1)));
+    let advice = advise(&million().load().unwrap(), Baseline::InForce(&few, 1));
     assert_eq!(advice.classes[0].buckets, 1 << 24, "{advice:?}");
     assert_eq!(advice.classes[1].why, Reason::Silent);
     let placed = Deployment { placement: Placement::Bucket, ..million() };
-    let advice = advise(&placed.load().unwrap(), Some((&few, 1)));
+    let advice = advise(&placed.load().unwrap(), Baseline::InForce(&few, 1));
     assert_eq!(advice.classes[0].buckets, 65_536, "by bucket that many are tight");
     assert!(advice.is_change());
 }
@@ -50,24 +50,27 @@ fn a_million_users_need_many_buckets_or_placement() {
 fn what_is_good_is_left_and_the_bound_is_named() {
     let placed = Deployment { placement: Placement::Bucket, ..million() };
     let many = BucketCounts::all(count(1 << 20));
-    let advice = advise(&placed.load().unwrap(), Some((&many, 64)));
+    let advice = advise(&placed.load().unwrap(), Baseline::InForce(&many, 64));
     let why = &advice.classes[0].why;
     assert!(matches!(why, Reason::AsGood { .. }), "{why:?}");
     assert!(why.to_string().contains("a publish would reach 0.0 % fewer nodes"), "{why}");
     assert!(!advice.is_change());
     let alone = Deployment { nodes: 1, ..million() };
-    let advice = advise(&alone.load().unwrap(), Some((&many, 1)));
+    let advice = advise(&alone.load().unwrap(), Baseline::InForce(&many, 1));
     assert_eq!(advice.classes[0].why, Reason::OneNode);
     let few = Deployment { nodes: 3, ..million() };
-    let advice = advise(&few.load().unwrap(), Some((&BucketCounts::all(BucketCount::ONE), 9)));
+    let advice =
+        advise(&few.load().unwrap(), Baseline::InForce(&BucketCounts::all(BucketCount::ONE), 9));
     assert_eq!(
         advice.classes[0].why,
         Reason::ToAll,
         "two buckets reach four nodes, and all are three"
     );
     let silent = Deployment { users: 0, messages_per_s: 0, ..million() };
-    let advice = advise(&silent.load().unwrap(), None);
-    assert_eq!((advice.classes[0].buckets, advice.shards.shards), (1, 1));
+    let shipped = BucketCounts::all(count(1 << 20));
+    let advice = advise(&silent.load().unwrap(), Baseline::Shipped(&shipped));
+    assert_eq!((advice.classes[0].buckets, advice.shards.shards), (1 << 20, 1));
+    assert_eq!(advice.classes[0].why, Reason::Unplanned);
 }
 
 #[test]
@@ -75,7 +78,7 @@ fn more_traffic_needs_more_shards_and_none_is_taken_away() {
     let shards = |messages_per_s, now| {
         let load = Deployment { messages_per_s, ..million() }.load().unwrap();
         let many = BucketCounts::all(count(1 << 24));
-        advise(&load, Some((&many, now))).shards.shards
+        advise(&load, Baseline::InForce(&many, now)).shards.shards
     };
     assert_eq!((shards(100, 1), shards(100, 3)), (1, 3));
     assert!(shards(1_000_000, 1) > 10);
@@ -201,7 +204,8 @@ proptest! {
         let load = deployment.load().unwrap();
         let buckets = BucketCounts::all(count(1 << power));
         let found = counted(&load, buckets, deployment.placement).load().unwrap();
-        let (known, found) = (advise(&load, None), advise(&found, None));
+        let shipped = BucketCounts::all(count(1 << 20));
+        let [known, found] = [&load, &found].map(|load| advise(load, Baseline::Shipped(&shipped)));
         let close = |a: f64, b: f64| (a - b).abs() <= 0.03 * a.max(b) + 1e-6;
         prop_assert!(
             close(known.node_events_per_delivery, found.node_events_per_delivery),
@@ -215,7 +219,7 @@ proptest! {
     ) {
         let load = deployment.load().unwrap();
         let now = BucketCounts::all(count(1 << power));
-        let advice = advise(&load, Some((&now, shards)));
+        let advice = advise(&load, Baseline::InForce(&now, shards));
         let events = load.node_events_per_s(&advice.buckets);
         prop_assert!(events <= load.node_events_per_s(&now) * (1.0 + 1e-9));
         for (class, advised) in load.classes.iter().zip(&advice.classes) {
@@ -226,7 +230,9 @@ proptest! {
             }
         }
         prop_assert!(advice.shards.shards >= shards);
-        prop_assert!(advice.shards.cpu <= SHARD_CPU_MAX + 1e-9 || advice.shards.shards == 1024);
+        let ShardCost { shards, cpu, subscribe_s, .. } = advice.shards;
+        let fits = cpu <= SHARD_CPU_MAX + 1e-9 && subscribe_s <= SUBSCRIBE_S_MAX + 1e-9;
+        prop_assert!(fits || shards == 1024);
     }
 
     #[test]
@@ -247,7 +253,7 @@ proptest! {
             prop_assert!(nodes == 0 || seconds <= 0.0);
             return Ok(());
         };
-        let advice = advise(&load, Some((&BucketCounts::all(count(1 << 12)), 1)));
+        let advice = advise(&load, Baseline::InForce(&BucketCounts::all(count(1 << 12)), 1));
         prop_assert!(advice.node_events_per_delivery.is_finite() && advice.shards.cpu.is_finite());
         prop_assert!(load.classes.iter().all(|class| class.holders <= f64::from(nodes)));
     }
