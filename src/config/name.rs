@@ -7,6 +7,9 @@ pub(super) const NAME_RULE: &str = "1 to 32 of a-z, 0-9, _ and - are allowed";
 
 const NAME_BYTES_MAX: usize = 32;
 
+/// The rule for where a server is.
+pub(super) const SERVER_RULE: &str = "host or host:port is required, an IPv6 address in brackets";
+
 /// As long as a label of DNS, and so as long as the name of a host or of a pod.
 const NODE_NAME_BYTES_MAX: usize = 63;
 
@@ -41,7 +44,8 @@ pub(super) fn is_node_name(text: &str) -> bool {
     (1..=NODE_NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
-const fn is_plain(byte: u8) -> bool {
+/// Whether a byte may be in the name of a host, and so in those that are made of it.
+pub(super) const fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
 }
 

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::ser::SerializeMap;
+
 use super::error::{ConfigError, quoted, shown_path};
 use super::key_path::KeyPath;
 use super::key_type::{KeyType, Text};
@@ -31,10 +33,11 @@ keys! {
 const TLS_KEYS: [&str; 4] = ["ca_file", "cert_file", "key_file", "server_name"];
 
 /// The keys of files that hold secrets.
-pub(super) const SECRET_FILES: [&str; 2] = ["password_file", "key_file"];
+const SECRET_FILES: [&str; 2] = ["password_file", "key_file"];
 
 /// The keys of an item that it gives itself, in the order of printing.
-pub(super) type OwnKeys = Vec<(&'static str, String)>;
+#[derive(Debug, Clone, Default)]
+pub(super) struct OwnKeys(Vec<(&'static str, String)>);
 
 /// Refuses what all shards have in common for TLS while none of them has it: they were meant to be
 /// encrypted. `s` is the whole document.
@@ -53,29 +56,45 @@ pub(super) fn refuse_without_tls(s: &mut Section, access: &RedisAccess) {
     }
 }
 
-/// Reads the keys of one shard. What the item omits is that of all shards.
-pub(super) fn read_own(s: &mut Section, shared: &RedisAccess) -> (RedisAccess, OwnKeys) {
-    let (access, own) = read_keys(s, shared);
-    if !own.is_empty() {
-        relate(&access, s);
+impl OwnKeys {
+    /// Reads the keys of one shard. What the item omits is that of all shards. `has_password` says
+    /// that the user's password is given beside these keys.
+    pub(super) fn read(
+        s: &mut Section,
+        shared: &RedisAccess,
+        has_password: bool,
+    ) -> (RedisAccess, Self) {
+        let (access, own) = read_keys(s, shared);
+        if !own.is_empty() {
+            relate_beside(&access, has_password, s);
+        }
+        (access, own)
     }
-    (access, own)
-}
 
-/// The same, for a user whose password is given beside these keys.
-pub(super) fn read_own_beside_password(
-    s: &mut Section,
-    shared: &RedisAccess,
-) -> (RedisAccess, OwnKeys) {
-    let (access, own) = read_keys(s, shared);
-    if !own.is_empty() {
-        relate(&RedisAccess { username: None, ..access.clone() }, s);
+    /// Whether the item gives none.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
-    (access, own)
+
+    /// The files that hold secrets, each with its key.
+    pub(super) fn secret_files(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let secret = self.0.iter().filter(|(key, _)| SECRET_FILES.contains(key));
+        secret.map(|(key, file)| (*key, file.as_str()))
+    }
+
+    /// One that needs TLS, if there is any.
+    pub(super) fn tls_key(&self) -> Option<&'static str> {
+        self.0.iter().map(|(key, _)| *key).find(|key| TLS_KEYS.contains(key))
+    }
+
+    /// Prints them as the item gives them.
+    pub(super) fn print<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        self.0.iter().try_for_each(|(key, given)| map.serialize_entry(key, given))
+    }
 }
 
 fn read_keys(s: &mut Section, shared: &RedisAccess) -> (RedisAccess, OwnKeys) {
-    let mut own = OwnKeys::new();
+    let mut own = OwnKeys::default();
     let mut access = shared.clone();
     let texts = [
         ("username", USERNAME, &mut access.username),
@@ -84,7 +103,7 @@ fn read_keys(s: &mut Section, shared: &RedisAccess) -> (RedisAccess, OwnKeys) {
     for (key, kind, field) in texts {
         if let Some(given) = text(s, key, &kind) {
             *field = Some(given.clone()).filter(|text| !text.is_empty());
-            own.push((key, given));
+            own.0.push((key, given));
         }
     }
     let files = [
@@ -96,15 +115,10 @@ fn read_keys(s: &mut Section, shared: &RedisAccess) -> (RedisAccess, OwnKeys) {
     for (key, field) in files {
         if let Some(given) = text(s, key, &PATH) {
             *field = Some(PathBuf::from(&given)).filter(|path| !path.as_os_str().is_empty());
-            own.push((key, given));
+            own.0.push((key, given));
         }
     }
     (access, own)
-}
-
-/// Whether one of these needs TLS.
-pub(super) fn tls_key(own: &OwnKeys) -> Option<&'static str> {
-    own.iter().map(|(key, _)| *key).find(|key| TLS_KEYS.contains(key))
 }
 
 fn text(s: &mut Section, key: &'static str, kind: &Text) -> Option<String> {
@@ -116,8 +130,13 @@ fn text(s: &mut Section, key: &'static str, kind: &Text) -> Option<String> {
 }
 
 fn relate(access: &RedisAccess, s: &mut Section) {
+    relate_beside(access, false, s);
+}
+
+fn relate_beside(access: &RedisAccess, has_password: bool, s: &mut Section) {
+    let needs_file = access.username.is_some() && !has_password;
     let pairs = [
-        ("username", access.username.is_some(), "password_file", access.password_file.is_some()),
+        ("username", needs_file, "password_file", access.password_file.is_some()),
         ("cert_file", access.cert_file.is_some(), "key_file", access.key_file.is_some()),
         ("key_file", access.key_file.is_some(), "cert_file", access.cert_file.is_some()),
     ];

@@ -4,7 +4,8 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::key_type::{Checked, Flag, Integer, KeyType};
-use super::redis_access::{OwnKeys, SECRET_FILES, read_own, read_own_beside_password, tls_key};
+use super::name::{SERVER_RULE, is_plain};
+use super::redis_access::OwnKeys;
 use super::section::Section;
 use crate::redis::{Endpoint, RedisAccess, RedisAddress, RedisUrl, SentinelOptions};
 use crate::secret::Secret;
@@ -17,7 +18,6 @@ const ANY_HOST: &str = "sentinel.invalid";
 
 const MASTER: Checked =
     Checked("1 to 128 of A-Z, a-z, 0-9, `.`, `-` and `_` are required", is_master);
-const NODES_RULE: &str = "host or host:port is required, an IPv6 address in brackets";
 
 /// Beside encrypted servers a password in plain text is hardly meant.
 const TLS_NOT_SAID: &str = "missing, since the servers have tls = true: false if the sentinels have \
@@ -67,7 +67,7 @@ impl SentinelConfig {
         s.section("sentinel", |s| {
             let master = MASTER.read(s, "master");
             let is_node = |text: &str| Endpoint::parse(text, SENTINEL_PORT).is_some();
-            let nodes = s.strings("nodes", &(1..=16), NODES_RULE, is_node);
+            let nodes = s.strings("nodes", &(1..=16), SERVER_RULE, is_node);
             let sentinels: Vec<Endpoint> =
                 nodes.iter().filter_map(|node| Endpoint::parse(node, SENTINEL_PORT)).collect();
             let spelled: Vec<String> = sentinels.iter().map(ToString::to_string).collect();
@@ -100,9 +100,9 @@ impl SentinelConfig {
 
     /// The files that hold secrets, each with the key that names it.
     pub(super) fn secret_files(&self) -> Vec<(String, &str)> {
-        let of_sentinels = self.sentinel.secret_files();
+        let of_sentinels = self.sentinel.own.secret_files();
         let of_sentinels = of_sentinels.map(|(key, file)| (format!("sentinel.{key}"), file));
-        let of_primary = self.primary.secret_files().map(|(key, file)| (key.to_owned(), file));
+        let of_primary = self.primary.own.secret_files().map(|(key, file)| (key.to_owned(), file));
         of_primary.chain(of_sentinels).collect()
     }
 
@@ -143,14 +143,11 @@ impl Login {
     fn read(s: &mut Section, shared: &RedisAccess) -> Self {
         let password = s.has("password").then(|| password(s)).flatten();
         let tls = s.has("tls").then(|| Flag.read(s, "tls"));
-        let (access, own) = match &password {
-            Some(_) => read_own_beside_password(s, shared),
-            None => read_own(s, shared),
-        };
+        let (access, own) = OwnKeys::read(s, shared, password.is_some());
         if password.is_some() && access.password_file.is_some() {
             s.report("password", "either password or password_file is required");
         }
-        if let Some(key) = tls_key(&own).filter(|_| tls != Some(true)) {
+        if let Some(key) = own.tls_key().filter(|_| tls != Some(true)) {
             s.report(key, "tls = true is required beside it");
         }
         Self { password, database: None, tls, access, own }
@@ -166,15 +163,8 @@ impl Login {
         RedisAddress::new(url, self.access.clone())
     }
 
-    fn secret_files(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let secret = self.own.iter().filter(|(key, _)| SECRET_FILES.contains(key));
-        secret.map(|(key, file)| (*key, file.as_str()))
-    }
-
     fn print<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        for (key, given) in &self.own {
-            map.serialize_entry(key, given)?;
-        }
+        self.own.print(map)?;
         if let Some(password) = &self.password {
             map.serialize_entry("password", password)?;
         }
@@ -199,6 +189,5 @@ fn password(s: &mut Section) -> Option<Secret> {
 }
 
 fn is_master(name: &str) -> bool {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    (1..=128).contains(&name.len()) && name.chars().all(is_plain)
+    (1..=128).contains(&name.len()) && name.bytes().all(is_plain)
 }

@@ -4,7 +4,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::key_type::{KeyType, NAME};
-use super::redis_access::{OwnKeys, SECRET_FILES, read_own, tls_key};
+use super::redis_access::OwnKeys;
 use super::section::Section;
 use super::sentinel::SentinelConfig;
 use crate::redis::{RedisAccess, RedisAddress, RedisUrl, RedisUrlError, ShardAddress};
@@ -37,7 +37,7 @@ impl ShardConfig {
             let address = sentinels.options().into();
             return Some(Self { name, address, given: Given::Sentinels(Box::new(sentinels)) });
         }
-        let (access, own) = read_own(s, shared);
+        let (access, own) = OwnKeys::read(s, shared, false);
         let url = s.sealed("url")?.parse::<RedisUrl>().map_err(|error: RedisUrlError| {
             s.report("url", error.to_string());
         });
@@ -88,8 +88,7 @@ impl ShardConfig {
     pub(super) fn secret_files(&self) -> Vec<(String, &str)> {
         match &self.given {
             Given::Url(own) => {
-                let secret = own.iter().filter(|(key, _)| SECRET_FILES.contains(key));
-                secret.map(|(key, file)| ((*key).to_owned(), file.as_str())).collect()
+                own.secret_files().map(|(key, file)| (key.to_owned(), file)).collect()
             }
             Given::Sentinels(sentinels) => sentinels.secret_files(),
         }
@@ -98,7 +97,7 @@ impl ShardConfig {
 
 /// A key that would change nothing is a mistake, and so are two passwords.
 fn relate(s: &mut Section, url: &RedisUrl, access: &RedisAccess, own: &OwnKeys) {
-    if let Some(key) = tls_key(own).filter(|_| !url.is_encrypted()) {
+    if let Some(key) = own.tls_key().filter(|_| !url.is_encrypted()) {
         s.report(key, "a URL with rediss:// is required beside it");
     }
     if url.has_password() && access.password_file.is_some() {
@@ -115,9 +114,7 @@ impl Serialize for ShardConfig {
         match &self.given {
             Given::Url(own) => {
                 shard.serialize_entry("url", &self.address.to_string())?;
-                for (key, given) in own {
-                    shard.serialize_entry(key, given)?;
-                }
+                own.print(&mut shard)?;
             }
             Given::Sentinels(sentinels) => sentinels.print(&mut shard)?,
         }

@@ -1,6 +1,5 @@
 //! `[store]`: where messages live.
 
-use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +9,9 @@ use serde::ser::SerializeMap;
 use super::error::shown_path;
 use super::key_type::{Checked, Choice, Days, Entry, Flag, Group, Integer, KeyType, Strings, Text};
 use super::keys::keys;
+use super::name::SERVER_RULE;
 use super::section::Section;
+use crate::redis::Endpoint;
 use crate::secret::{MASKED, Secret, read_secret_file};
 
 /// The longest path that Linux takes (`PATH_MAX`).
@@ -20,8 +21,10 @@ const IN_FLIGHT: RangeInclusive<u64> = 1..=65_536;
 
 /// A DNS name has 253 bytes, and a port six with its colon.
 const NODE_BYTES_MAX: usize = 259;
-const NODE: Checked =
-    Checked("host or host:port is required, an IPv6 address in brackets", is_node);
+const NODE: Checked = Checked(SERVER_RULE, is_node);
+
+/// The port on which CQL servers listen by default.
+const CQL_PORT: u16 = 9042;
 const KEYSPACE_BYTES_MAX: usize = 48;
 const KEYSPACE: Checked =
     Checked("1 to 48 of a-z, 0-9 and _ are required, beginning with a letter", is_keyspace);
@@ -206,22 +209,9 @@ fn is_keyspace(text: &str) -> bool {
         && text.chars().all(plain)
 }
 
-/// `host`, `host:port`, `[IPv6]` or `[IPv6]:port`.
+/// Whether this names a server, with or without a port.
 fn is_node(text: &str) -> bool {
-    let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-    let port = if let Some((host, port)) = bracketed {
-        host.parse::<Ipv6Addr>().is_ok().then_some(port)
-    } else {
-        let end = text.find(':').unwrap_or(text.len());
-        let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        (end > 0 && text[..end].chars().all(host)).then_some(&text[end..])
-    };
-    let is_port = |port: &str| {
-        port.strip_prefix(':').map_or(port.is_empty(), |port| {
-            !port.starts_with('+') && port.parse::<u16>().is_ok_and(|port| port > 0)
-        })
-    };
-    text.len() <= NODE_BYTES_MAX && port.is_some_and(is_port)
+    text.len() <= NODE_BYTES_MAX && Endpoint::parse(text, CQL_PORT).is_some()
 }
 
 #[cfg(test)]
