@@ -156,7 +156,7 @@ pub fn advise(load: &ClusterLoad, baseline: Baseline) -> Advice {
     let classes = load.classes.iter().zip(chosen).map(|(class, (buckets, why))| {
         let now = baseline.count_now(class.class);
         ClassAdvice {
-            class: name(class.class),
+            class: class.class.name(),
             now: now.map(BucketCount::get),
             buckets: buckets.get(),
             why,
@@ -178,14 +178,6 @@ pub fn advise(load: &ClusterLoad, baseline: Baseline) -> Advice {
         node_events_per_delivery_now: events_now,
         node_events_per_delivery: load.node_events_per_delivery(&buckets),
         buckets,
-    }
-}
-
-const fn name(class: Class) -> &'static str {
-    match class {
-        Class::User => "user",
-        Class::Room => "room",
-        Class::Topic => "topic",
     }
 }
 

@@ -63,10 +63,7 @@ impl ClusterTable {
             }
         }
         let mut nodes: Vec<LiveNode> = newest.into_values().collect();
-        nodes.sort_by(|one, other| {
-            let key = |node: &LiveNode| (node.about.node.clone(), node.about.started);
-            key(one).cmp(&key(other)).then(one.about.boot.cmp(&other.about.boot))
-        });
+        nodes.sort_by(|one, other| order(one).cmp(&order(other)));
         *self.live.lock() = LiveNodes { as_of: Some(now), nodes };
     }
 
@@ -74,6 +71,11 @@ impl ClusterTable {
     pub fn live(&self) -> LiveNodes {
         self.live.lock().clone()
     }
+}
+
+/// What nodes are listed by.
+fn order(node: &LiveNode) -> (&str, Micros, [u8; 16]) {
+    (&node.about.node, node.about.started, node.about.boot)
 }
 
 #[cfg(test)]

@@ -39,6 +39,15 @@ impl Class {
         }
     }
 
+    /// The name of the class for operators.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Room => "room",
+            Self::Topic => "topic",
+        }
+    }
+
     /// The class of subjects that begin with `kind`.
     pub(super) fn of_kind(kind: &str) -> Result<Self, GrammarError> {
         match kind {

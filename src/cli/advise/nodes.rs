@@ -9,17 +9,15 @@ use super::samples::Samples;
 use crate::advice::{ClassCounts, LayoutTable, ObservedCluster};
 use crate::cli::CliFailure;
 use crate::client::http_get;
+use crate::domain::Class;
 use crate::layout::{BucketCount, BucketCounts, Placement};
 
 /// A sample that every node of this version has.
 const MARKER: &str = "narrowcast_live_nodes";
 
-/// The classes, in the order of their numbers.
-const CLASSES: [&str; 3] = ["user", "room", "topic"];
-
 /// What a node answers at `/v1/cluster`, as far as advice needs it.
 #[derive(Debug, Clone, Deserialize)]
-struct ClusterView {
+struct ClusterAnswer {
     namespace: String,
     store: String,
     boot: String,
@@ -70,7 +68,7 @@ struct ShardView {
 #[derive(Debug)]
 struct NodeReading {
     url: String,
-    view: ClusterView,
+    view: ClusterAnswer,
     samples: Samples,
 }
 
@@ -258,7 +256,7 @@ fn observe(
     let now = |name: &str| after.iter().map(|node| node.samples.of(name)).sum::<f64>();
     let then = |name: &str| before.iter().map(|node| node.samples.of(name)).sum::<f64>();
     let since = |name: &str| (now(name) - then(name)).max(0.0);
-    let classes = CLASSES.map(|class| class_since(before, after, class));
+    let classes = Class::ALL.map(|class| class_since(before, after, class.name()));
     let publishes_to_all = since("narrowcast_publishes_to_all_total");
     let published: f64 = classes.iter().map(|class| class.publishes).sum();
     if published + publishes_to_all <= 0.0 {

@@ -54,13 +54,13 @@ metrics! {
         /// Pushes lost in full queues.
         pub worker_queue_overflows: Counter = named("worker_queue_overflows");
         /// Buckets of the published layout that sessions here need.
-        pub buckets_held: [Gauge; 3] = labelled("buckets_held", "class", CLASSES);
+        pub buckets_held: [Gauge; 3] = labelled("buckets_held", "class", Class::ALL.map(Class::name));
         /// Keys that sessions here need; some may share a bucket.
-        pub keys_held: [Gauge; 3] = labelled("keys_held", "class", CLASSES);
+        pub keys_held: [Gauge; 3] = labelled("keys_held", "class", Class::ALL.map(Class::name));
         /// Buckets that are subscribed only because they linger, in all layouts.
         pub buckets_lingering: Gauge = named("buckets_lingering");
         /// Buckets of the published layout.
-        pub layout_buckets: [Gauge; 3] = labelled("layout_buckets", "class", CLASSES);
+        pub layout_buckets: [Gauge; 3] = labelled("layout_buckets", "class", Class::ALL.map(Class::name));
         /// Shards of the published layout.
         pub layout_shards: Gauge = named("layout_shards");
     }
@@ -74,9 +74,9 @@ metrics! {
             ["answered", "detoured", "repeated", "failed", "dropped"]
         );
         /// Publishes by buckets: those of one publish to several buckets count as one.
-        publishes_to_buckets: [Counter; 3] = labelled("publishes_to_buckets", "class", CLASSES);
+        publishes_to_buckets: [Counter; 3] = labelled("publishes_to_buckets", "class", Class::ALL.map(Class::name));
         /// Channels of buckets that were published to.
-        bucket_copies: [Counter; 3] = labelled("bucket_copies", "class", CLASSES);
+        bucket_copies: [Counter; 3] = labelled("bucket_copies", "class", Class::ALL.map(Class::name));
         /// Publishes to all at once.
         pub publishes_to_all: Counter = named("publishes_to_all");
         /// Publishes that probe shard connections.
@@ -103,10 +103,8 @@ metrics! {
     }
 }
 
-const CLASSES: [&str; 3] = ["user", "room", "topic"];
-
 /// The place of copies for wide patterns behind the classes.
-const WILDCARD: usize = CLASSES.len();
+const WILDCARD: usize = Class::ALL.len();
 
 /// The counts of one shard, looked up once. Clones count together.
 #[derive(Debug, Clone)]
