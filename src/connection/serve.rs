@@ -34,7 +34,7 @@ pub struct Handoff {
     stream: std::net::TcpStream,
     unread: Bytes,
     pending: PendingSession,
-    place: SessionPermits,
+    permits: SessionPermits,
 }
 
 impl PendingSession {
@@ -91,7 +91,7 @@ pub struct Upgraded {
     /// Its permit among the connections without a token.
     pub handshake: HandshakePermit,
     /// Its permits as a connection of the node and of its address.
-    pub place: SessionPermits,
+    pub permits: SessionPermits,
 }
 
 /// Starts a new connection, and serves it here from its upgrade to its end.
@@ -99,7 +99,7 @@ pub fn serve_upgraded(
     context: Rc<ConnectionContext>,
     upgraded: Upgraded,
 ) -> impl Future<Output = ()> {
-    let Upgraded { stream, unread, bearer, mut handshake, place: held } = upgraded;
+    let Upgraded { stream, unread, bearer, mut handshake, permits } = upgraded;
     if !unread.is_empty() {
         handshake.speak();
     }
@@ -111,7 +111,7 @@ pub fn serve_upgraded(
         context.send_away(&link);
     }
     let first_bytes = HELLO_BYTES_MAX.min(context.router.services.config.limits.frame_bytes);
-    run(Served { context, stage, place: held }, read, link, &unread, first_bytes)
+    run(Served { context, stage, permits }, read, link, &unread, first_bytes)
 }
 
 /// Starts a session that another worker accepted, and serves it.
@@ -124,7 +124,7 @@ pub fn arrive(
     let stage: SharedStage = Rc::new(RefCell::new(Stage::Ended));
     handoff.pending.open(&context, &link, &stage);
     let first_bytes = context.router.services.config.limits.frames().message_bytes;
-    let served = Served { context, stage, place: handoff.place };
+    let served = Served { context, stage, permits: handoff.permits };
     Ok(run(served, read, link, &handoff.unread, first_bytes))
 }
 
@@ -137,7 +137,7 @@ fn open_link(context: &ConnectionContext, stream: TcpStream) -> (Rc<Link>, Owned
 struct Served {
     context: Rc<ConnectionContext>,
     stage: SharedStage,
-    place: SessionPermits,
+    permits: SessionPermits,
 }
 
 /// Runs the task of a connection. There may be a hundred thousand such tasks, nearly all of them
@@ -195,12 +195,12 @@ impl Served {
 }
 
 async fn finish(served: Served, end: Option<End>) {
-    let Served { context, stage, place } = served;
+    let Served { context, stage, permits } = served;
     let moving = leave(&context, &stage);
     match end {
         Some(End::Detached { stream, unread }) => {
             if let (Some(pending), Ok(stream)) = (moving, stream.into_std()) {
-                hand_on(&context, Handoff { stream, unread, pending, place }).await;
+                hand_on(&context, Handoff { stream, unread, pending, permits }).await;
             }
         }
         end => tracing::debug!(?end, "connection ended"),

@@ -10,17 +10,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::api::Api;
 use super::bearer::bearer_of;
-use super::client_place::ClientPlace;
+use super::connection_client::ConnectionClient;
 use super::cors::Origins;
 use super::handshake::Handshake;
 use super::health::{self, Asker};
-use super::problem::Problem;
+use super::problem::{Problem, end_after};
 use crate::auth;
 use crate::config::ListenConfig;
 use crate::connection::{ConnectionContext, SessionPermits, Upgraded, serve_upgraded};
@@ -48,7 +47,7 @@ const CROWDED_RETRY: Duration = Duration::from_secs(10);
 pub struct ClientPort {
     front: Rc<ConnectionContext>,
     readiness: Arc<Readiness>,
-    places: PortPermits,
+    permits: PortPermits,
     origins: Origins,
     waits: HttpWaits,
     api: Api,
@@ -72,7 +71,7 @@ pub struct PortPermits {
 /// A connection that was admitted.
 struct Accepted {
     stream: TcpStream,
-    client: ClientPlace,
+    client: ConnectionClient,
     connection: ConnectionPermit,
     handshake: Handshake,
 }
@@ -83,7 +82,7 @@ impl ClientPort {
     pub fn new(
         front: Rc<ConnectionContext>,
         readiness: Arc<Readiness>,
-        places: PortPermits,
+        permits: PortPermits,
         worker_calls: WorkerCalls<Rc<Router>>,
     ) -> Self {
         let config = &front.router.services.config;
@@ -93,11 +92,11 @@ impl ClientPort {
             readiness: Arc::clone(&readiness),
             worker_calls,
             origins: origins.clone(),
-            users: Arc::clone(&places.users),
+            users: Arc::clone(&permits.users),
             body: config.timeouts.body,
         };
         let waits = config.timeouts.http;
-        Self { front, readiness, places, origins, waits, api }
+        Self { front, readiness, permits, origins, waits, api }
     }
 
     /// Accepts connections until it is dropped.
@@ -113,7 +112,7 @@ impl ClientPort {
                 }
                 Err(error) => {
                     self.front.router.services.metrics.listeners.accept_errors.inc();
-                    if let Some(count) = self.places.accept_log.count() {
+                    if let Some(count) = self.permits.accept_log.count() {
                         tracing::warn!(%error, count, "cannot accept connections of clients");
                     }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -127,9 +126,9 @@ impl ClientPort {
     /// ended for it.
     fn begin(self: &Rc<Self>, stream: TcpStream, peer: IpAddr) -> bool {
         let peer = self.listen().trusted.judge(peer);
-        let Some(admitted) = self.places.connections.admit(peer.counted()) else { return false };
+        let Some(admitted) = self.permits.connections.admit(peer.counted()) else { return false };
         let Admitted { connection, handshake, in_place } = admitted;
-        let client = ClientPlace::new(&self.places.addresses, peer);
+        let client = ConnectionClient::new(&self.permits.addresses, peer);
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
@@ -167,13 +166,13 @@ impl ClientPort {
         let address = client.address();
         match served {
             Ok(Some((stream, unread))) => {
-                let again = || self.places.connections.begin_again(client.counted());
+                let again = || self.permits.connections.begin_again(client.counted());
                 let Some(mut handshake) = handshake.into_permit().or_else(again) else { return };
                 let Some(permit) = client.into_permit() else { return };
                 handshake.upgrade();
                 let bearer = bearer.take();
-                let place = SessionPermits::new(connection, permit);
-                let upgraded = Upgraded { stream, unread, bearer, handshake, place };
+                let permits = SessionPermits::new(connection, permit);
+                let upgraded = Upgraded { stream, unread, bearer, handshake, permits };
                 tokio::task::spawn_local(serve_upgraded(Rc::clone(&self.front), upgraded));
             }
             Ok(None) => {}
@@ -186,7 +185,7 @@ impl ClientPort {
     async fn read_proxy_header(
         &self,
         stream: &mut HttpStream,
-        client: &ClientPlace,
+        client: &ConnectionClient,
         handshake: &Handshake,
     ) -> bool {
         let ListenConfig { proxy_protocol, trusted, .. } = self.listen();
@@ -202,7 +201,7 @@ impl ClientPort {
                 true
             }
             Err(NoProxyHeader::Refused(error)) => {
-                if let Some(count) = self.places.proxy_log.count() {
+                if let Some(count) = self.permits.proxy_log.count() {
                     tracing::warn!(%error, %peer, count, "connections of balancers were refused");
                 }
                 true
@@ -216,7 +215,12 @@ impl ClientPort {
 
     /// Reads who a request of a balancer is for. A balancer that sends PROXY headers passes on what
     /// its clients wrote, so their word is not taken.
-    fn read_forwarded(&self, headers: &HeaderMap, client: &ClientPlace, handshake: &Handshake) {
+    fn read_forwarded(
+        &self,
+        headers: &HeaderMap,
+        client: &ConnectionClient,
+        handshake: &Handshake,
+    ) {
         let ListenConfig { proxy_protocol, trusted, .. } = self.listen();
         if !proxy_protocol && client.forwarded(headers, trusted) {
             handshake.assign(client.counted());
@@ -228,7 +232,7 @@ impl ClientPort {
     fn answered<B>(
         &self,
         mut answer: Response<B>,
-        client: &ClientPlace,
+        client: &ConnectionClient,
         handshake: &Handshake,
     ) -> Response<B> {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -239,7 +243,7 @@ impl ClientPort {
             handshake.forget_user();
         }
         if self.readiness.is_stopping() {
-            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            end_after(&mut answer);
         }
         answer
     }
@@ -249,7 +253,7 @@ impl ClientPort {
     async fn respond(
         &self,
         request: Request<Incoming>,
-        client: &ClientPlace,
+        client: &ConnectionClient,
         handshake: &Handshake,
         bearer: &RefCell<Option<Box<str>>>,
     ) -> Response<Full<Bytes>> {

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Response, StatusCode};
 
-use super::problem::Problem;
+use super::problem::{Problem, end_after};
 use crate::auth::{Principal, TokenScope};
 use crate::domain::UserId;
 use crate::limiter::{HandshakePermit, KeyedPermit, KeyedPermits};
@@ -83,7 +82,7 @@ impl Handshake {
     pub(super) fn bound<B>(&self, mut response: Response<B>) -> Response<B> {
         let goes_on = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if !goes_on && self.permit.borrow().is_some() {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            end_after(&mut response);
         }
         response
     }
@@ -107,6 +106,8 @@ fn full(users: &KeyedPermits<UserId>) -> Problem {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+
+    use hyper::header::CONNECTION;
 
     use super::*;
     use crate::auth::Grants;

@@ -7,7 +7,7 @@
 //! | `health` | `/healthz` and `/readyz`, on both |
 //! | `cluster` | `/v1/cluster`, for operators |
 //! | `route`, `query`, `percent` | from a request's line to a route and its parameters |
-//! | `client_place` | the address of a connection's client, and its permit |
+//! | `connection_client` | the address of a connection's client, and its permit |
 //! | `handshake` | the permit of a connection: one for connections without a token, or its user's |
 //! | `bearer`, `cors` | checks of headers: tokens and origins |
 //! | `intake` | the body of a request |
@@ -17,8 +17,8 @@
 mod api;
 mod bearer;
 mod client_listener;
-mod client_place;
 mod cluster;
+mod connection_client;
 mod cors;
 mod handshake;
 mod health;

@@ -110,6 +110,11 @@ impl Problem {
     }
 }
 
+/// Ends the connection after an answer.
+pub(super) fn end_after<B>(response: &mut Response<B>) {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
 /// Makes an answer of a JSON document.
 pub(super) fn json(status: StatusCode, document: &impl Serialize) -> Response<Full<Bytes>> {
     json_as("application/json", status, document)

@@ -34,22 +34,22 @@ struct SentinelWatch {
     place: usize,
     options: ConnectOptions,
     /// One watch of the group looks for the primary at a time.
-    turn: Arc<Mutex<()>>,
+    search: Arc<Mutex<()>>,
     /// What the sentinel named last, once that was used or found to be late.
-    said: Option<NamedPrimary>,
+    last_named: Option<NamedPrimary>,
 }
 
 impl PrimaryWatch {
     /// Starts one task for each sentinel on the current runtime. A primary that is found ends all
     /// connections of the group to the one before.
     pub(super) fn start(group: &Arc<SentinelGroup>, options: &ConnectOptions) -> Self {
-        let turn = Arc::new(Mutex::new(()));
+        let search = Arc::new(Mutex::new(()));
         let watch = |place| SentinelWatch {
             group: Arc::clone(group),
             place,
             options: *options,
-            turn: Arc::clone(&turn),
-            said: None,
+            search: Arc::clone(&search),
+            last_named: None,
         };
         let sentinels = 0..group.options().sentinels.len();
         Self { _tasks: sentinels.map(|place| watch(place).run()).collect() }
@@ -78,7 +78,7 @@ impl SentinelWatch {
                 Err(error) => return error,
             };
             self.group.note_usable(self.place);
-            self.hear(named).await;
+            self.look_if_new(named).await;
             tokio::select! {
                 () = link.pushed() => {}
                 () = tokio::time::sleep(ASK_EVERY) => {}
@@ -86,14 +86,14 @@ impl SentinelWatch {
         }
     }
 
-    async fn hear(&mut self, named: NamedPrimary) {
-        if !self.group.is_news(&named, self.said.as_ref()) {
+    async fn look_if_new(&mut self, named: NamedPrimary) {
+        if !self.group.is_news(&named, self.last_named.as_ref()) {
             return;
         }
-        let _turn = self.turn.lock().await;
-        let is_news = self.group.is_news(&named, self.said.as_ref());
+        let _search = self.search.lock().await;
+        let is_news = self.group.is_news(&named, self.last_named.as_ref());
         if !is_news || self.group.look(&self.options).await {
-            self.said = Some(named);
+            self.last_named = Some(named);
         }
     }
 }

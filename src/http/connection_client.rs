@@ -11,7 +11,7 @@ use crate::socket::{ClientAddress, TrustedNetworks, forwarded_for};
 
 /// The client of a connection, and its permit among the connections of its address.
 #[derive(Debug)]
-pub(super) struct ClientPlace {
+pub(super) struct ConnectionClient {
     addresses: Arc<Addresses>,
     /// Who made the connection: its client, or a balancer.
     peer: ClientAddress,
@@ -21,7 +21,7 @@ pub(super) struct ClientPlace {
     permit: RefCell<Option<AddressPermit>>,
 }
 
-impl ClientPlace {
+impl ConnectionClient {
     /// Begins with the address of the peer. A balancer is exempt until it names its client.
     pub(super) fn new(addresses: &Arc<Addresses>, peer: ClientAddress) -> Self {
         Self {
@@ -103,7 +103,7 @@ mod tests {
     fn a_connection_belongs_to_the_client_of_its_request() {
         let addresses = Arc::new(Addresses::new(Some(1)));
         let balancer = ClientAddress::Exempt("10.0.0.1".parse().unwrap());
-        let [first, second] = [(); 2].map(|()| ClientPlace::new(&addresses, balancer));
+        let [first, second] = [(); 2].map(|()| ConnectionClient::new(&addresses, balancer));
         assert!(!first.is_crowded() && !second.is_crowded(), "a balancer is not limited");
         assert!(first.assign(counted("192.0.2.1")) && !first.assign(counted("192.0.2.1")));
         assert!(second.assign(counted("192.0.2.1")) && second.is_crowded());
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn an_address_in_the_same_network_takes_over() {
         let addresses = Arc::new(Addresses::new(Some(1)));
-        let place = ClientPlace::new(&addresses, counted("2001:db8::1"));
+        let place = ConnectionClient::new(&addresses, counted("2001:db8::1"));
         assert!(place.assign(counted("2001:db8::2")) && !place.is_crowded());
         assert!(place.into_permit().is_some());
     }
