@@ -9,7 +9,7 @@ use super::removed::held::NextWrite;
 use super::rooms::{backend, frame, room};
 use crate::harness::{eventually, token};
 
-/// A phone and a tablet of Ben, and Ann, who has sent him two messages.
+/// Ann, and a phone and a tablet of Ben. Ann has sent two messages to Ben.
 async fn devices(scene: &Scene) -> ([Client; 3], [Value; 2]) {
     let mut ann = login(&scene.url, &token("ann")).await;
     let mut phone = login(&scene.url, &token("ben")).await;

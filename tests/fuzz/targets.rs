@@ -161,8 +161,8 @@ fn proxy_headers() -> Target {
     Target { name: "proxy headers", samples, read: Box::new(read) }
 }
 
-/// The value that a client sends is accepted if it names somebody. Whatever it is, the address that
-/// a balancer appends is the client's.
+/// The value that a client sends counts as accepted if it names an address. In any case the address
+/// that a balancer appends is the client's.
 fn forwarded() -> Target {
     let samples = ["192.0.2.1", "junk, [2001:db8::1]:80, 10.0.0.9", "198.51.100.1, 192.0.2.7:1"];
     let samples = samples.map(|text| text.as_bytes().to_vec()).to_vec();

@@ -1,5 +1,5 @@
-//! Behind a load balancer: by which address a connection counts, as a PROXY header or
-//! `x-forwarded-for` says, and that nobody else may say so. Here this test is the balancer: all
+//! Behind a load balancer a connection counts for the address that a PROXY header or
+//! `x-forwarded-for` names. Only a balancer may name one. Here the test is the balancer: all
 //! connections come from 127.0.0.1.
 
 use super::http::{bearing, request};
@@ -36,7 +36,7 @@ fn binary(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
     [&b"\r\n\r\n\0\r\nQUIT\n"[..], &[command, family], &length, rest].concat()
 }
 
-/// A header of version 2 for a client, with a value of a type that nobody knows.
+/// A header of version 2 for a client, with a value of an unknown type.
 fn binary_of(client: [u8; 4]) -> Vec<u8> {
     let rest = [&client[..], &[127, 0, 0, 1, 0x9c, 0x40, 0x1f, 0x90], &[0xee, 0, 2, 7, 7]].concat();
     binary(0x21, 0x11, &rest)
@@ -248,7 +248,7 @@ async fn a_kept_connection_of_a_balancer_counts_while_it_has_a_request() {
         assert_eq!(kept.http(&inbox("192.0.2.1")).await.status, 200, "one request at a time");
     }
     let (_session, answer) = upgrade_forwarded(&served, "192.0.2.1").await;
-    assert_eq!(answer.status, 101, "idle connections are for nobody: {answer:?}");
+    assert_eq!(answer.status, 101, "idle connections count for no client: {answer:?}");
     let [kept, _other] = &mut pool;
     assert_eq!(kept.http(&inbox("192.0.2.2")).await.status, 200);
     assert_eq!(kept.http(&inbox("192.0.2.1")).await.status, 429);
