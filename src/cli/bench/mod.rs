@@ -1,0 +1,84 @@
+//! `bench`: the load generator's commands.
+
+mod crowd;
+mod fanout;
+mod heal;
+mod idle;
+mod relay;
+mod rooms;
+
+use std::pin::Pin;
+
+use clap::Subcommand;
+
+use self::crowd::CrowdArguments;
+use self::fanout::FanoutArguments;
+use self::heal::HealArguments;
+use self::idle::IdleArguments;
+use self::relay::RelayArguments;
+use self::rooms::RoomsArguments;
+use super::signals::StopRequests;
+use super::{CliFailure, settings};
+use crate::bench::plain_loop;
+use crate::config::Config;
+
+/// Measures.
+#[derive(Debug, Subcommand)]
+pub(super) enum Bench {
+    /// How many nodes receive a publish, by layout, next to the predicted number.
+    Fanout(FanoutArguments),
+    /// What a message to a room costs, by its size, next to one publish per member and broadcast.
+    Rooms(RoomsArguments),
+    /// CPU per delivery, next to a plain loop.
+    Relay(RelayArguments),
+    /// What a room with very many sessions on a node costs another session there.
+    Crowd(CrowdArguments),
+    /// Memory per idle session, before and after large frames.
+    Idle(IdleArguments),
+    /// What one delivery gap costs a node full of sessions, and what it reads while nothing is
+    /// wrong.
+    Heal(HealArguments),
+    /// The plain loop that a relay is compared with.
+    #[command(hide = true)]
+    PlainLoop,
+}
+
+impl Bench {
+    pub(super) fn run(self) -> Result<(), CliFailure> {
+        settings::begin_log(&Config { telemetry: quiet(), ..settings::load(None)? })?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .thread_name("load")
+            .enable_all()
+            .build()
+            .map_err(CliFailure::failed)?;
+        let measurement: Pin<Box<dyn Future<Output = Result<(), CliFailure>>>> = match self {
+            Self::Fanout(fanout) => Box::pin(fanout.run()),
+            Self::Rooms(rooms) => Box::pin(rooms.run()),
+            Self::Relay(relay) => Box::pin(relay.run()),
+            Self::Crowd(crowd) => Box::pin(crowd.run()),
+            Self::Idle(idle) => Box::pin(idle.run()),
+            Self::Heal(heal) => Box::pin(heal.run()),
+            // It has a runtime of its own, and leaves nothing behind.
+            Self::PlainLoop => return plain_loop().map_err(CliFailure::failed),
+        };
+        runtime.block_on(unless_stopped(measurement))
+    }
+}
+
+/// A signal ends a measurement as an error does: its servers and directories go with it.
+async fn unless_stopped(
+    measurement: impl Future<Output = Result<(), CliFailure>>,
+) -> Result<(), CliFailure> {
+    let mut requests = StopRequests::of_terminal()?;
+    tokio::select! {
+        measured = measurement => measured,
+        _kind = requests.next() => Err(CliFailure::Failed("ended by a signal".into())),
+    }
+}
+
+/// The logs of dozens of nodes would make a table hard to read.
+fn quiet() -> crate::config::TelemetryConfig {
+    let mut telemetry = Config::default().telemetry;
+    telemetry.log = "warn".into();
+    telemetry
+}

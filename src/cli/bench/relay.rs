@@ -1,0 +1,60 @@
+//! `bench relay`.
+
+use clap::Args;
+
+use crate::bench::{Payload, Relay, RelayRow, Table};
+use crate::cli::CliFailure;
+use crate::cli::output::output_failure;
+
+/// CPU per delivery, next to a plain loop.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RelayArguments {
+    /// Nodes, one row each; 0 is the plain loop.
+    #[arg(long, value_delimiter = ',', default_value = "0,1,4")]
+    nodes: Vec<u32>,
+    /// A Redis shard; may be given several times. Without one the nodes are joined in memory.
+    #[arg(long)]
+    redis: Vec<String>,
+    /// Users, two sessions each.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    users: u32,
+    /// Direct messages, which are stored, instead of events to topics.
+    #[arg(long)]
+    messages: bool,
+    /// Publishes.
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    events: u32,
+    /// Applies the limits to senders; each send is then a call to Redis where there is one.
+    #[arg(long)]
+    limits: bool,
+    /// Deliveries per second; without it as many as possible.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: Option<u32>,
+    /// How often each row is measured, in turn.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Seed of every random draw.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// One JSON object per row.
+    #[arg(long)]
+    json: bool,
+}
+
+impl RelayArguments {
+    pub(super) async fn run(self) -> Result<(), CliFailure> {
+        let table = Table::begin::<RelayRow>(self.json).map_err(output_failure)?;
+        for _ in 0..self.rounds {
+            for &nodes in &self.nodes {
+                let redis = if nodes == 0 { Vec::new() } else { self.redis.clone() };
+                let Self { users, events, rate, seed, messages, limits, .. } = self;
+                let payload = if messages { Payload::Message } else { Payload::Event };
+                let relay = Relay { nodes, redis, users, payload, events, limits, rate, seed };
+                table
+                    .row(&relay.run().await.map_err(CliFailure::failed)?)
+                    .map_err(output_failure)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! `bench rooms`.
+
+use clap::Args;
+
+use crate::bench::{Rooms, RoomsRow, Table};
+use crate::cli::CliFailure;
+use crate::cli::output::output_failure;
+
+/// What a message to a room costs, by its size, next to one publish per member and broadcast.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RoomsArguments {
+    /// Members of a room, one row each.
+    #[arg(long, value_delimiter = ',', default_value = "4,20,60")]
+    members: Vec<u32>,
+    /// Nodes.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=100))]
+    nodes: u32,
+    /// A Redis shard; may be given several times. Without one the nodes are joined in memory.
+    #[arg(long)]
+    redis: Vec<String>,
+    /// Buckets of each class.
+    #[arg(long, default_value_t = 1_048_576)]
+    buckets: u32,
+    /// Users.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    users: u32,
+    /// Sessions per user.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
+    devices: u32,
+    /// Rooms of each size.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rooms: u32,
+    /// Messages to the rooms of each size.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    messages: u32,
+    /// Seed of every random draw.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// One JSON object per row.
+    #[arg(long)]
+    json: bool,
+}
+
+impl RoomsArguments {
+    pub(super) async fn run(self) -> Result<(), CliFailure> {
+        let Self { nodes, redis, buckets, users, devices, rooms, messages, seed, .. } = self;
+        let bench = Rooms { nodes, redis, buckets, users, devices, rooms, messages, seed };
+        let table = Table::begin::<RoomsRow>(self.json).map_err(output_failure)?;
+        for members in self.members {
+            table
+                .row(&bench.run(members).await.map_err(CliFailure::failed)?)
+                .map_err(output_failure)?;
+        }
+        Ok(())
+    }
+}
