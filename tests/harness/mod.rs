@@ -25,7 +25,7 @@ pub use cql_server::CqlServer;
 pub use demo::{Demo, DemoNode};
 pub use false_sentinel::FalseSentinel;
 pub use operator::Operator;
-pub use process::{Finished, Process};
+pub use process::{Finished, PROGRAM, Process};
 pub use redis_server::{RedisServer, free_port};
 pub use resp::{Reply, Resp};
 pub use sentinels::{Sentinel, Sentinels};
