@@ -220,20 +220,20 @@ impl MembershipChanges {
     /// Returns what is to be announced.
     async fn store_add(
         &self,
-        mut added: Membership,
+        mut member: Membership,
         own: MessageId,
         adder: Adder,
     ) -> Result<Membership, ErrorReply> {
         loop {
-            self.store_membership(added.clone()).await?;
-            let stored = self.services.member_state(&added.room, &added.user).await;
+            self.store_membership(member.clone()).await?;
+            let stored = self.services.member_state(&member.room, &member.user).await;
             // The add is stored already, so an unanswered read makes its own outcome unknown.
             let stored = stored.map_err(|it| ErrorReply { code: Code::OutcomeUnknown, ..it })?;
-            added.state = added.state.merge(stored);
-            let Some(joining) = added.state.joining_behind_removal(own, adder) else {
-                return Ok(added);
+            member.state = member.state.merge(stored);
+            let Some(joining) = member.state.joining_behind_removal(own, adder) else {
+                return Ok(member);
             };
-            added.state = added.state.merge(joining);
+            member.state = member.state.merge(joining);
         }
     }
 
