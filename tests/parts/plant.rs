@@ -1,6 +1,6 @@
 //! Nodes, each a process of its own, that share Redis shards and a keyspace.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::keyspace::Keyspace;
@@ -19,6 +19,8 @@ const PATIENT: &str = "[timeouts]\nbucket_subscribe_timeout_ms = 15000\nsubscrib
 pub struct Plant {
     places: Vec<Place>,
     keyspace: Keyspace,
+    /// How the node of a configuration is started.
+    start: fn(&Path) -> Served,
     directory: tempfile::TempDir,
 }
 
@@ -36,7 +38,12 @@ impl Plant {
     pub fn new(keyspace: Keyspace) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         keyspace.apply_schema(directory.path());
-        Self { places: Vec::new(), keyspace, directory }
+        Self { places: Vec::new(), keyspace, start: Served::start, directory }
+    }
+
+    /// The same, whose nodes are started in another way.
+    pub fn started_by(self, start: fn(&Path) -> Served) -> Self {
+        Self { start, ..self }
     }
 
     /// So many nodes of one configuration, all ready.
@@ -73,8 +80,8 @@ impl Plant {
             place.operator,
         );
         std::fs::write(&place.config, text).expect("a file");
-        let config = place.config.clone();
-        place.served = Some(aside(move || Served::start(&config)).await);
+        let (config, start) = (place.config.clone(), self.start);
+        place.served = Some(aside(move || start(&config)).await);
     }
 
     pub const fn keyspace(&self) -> &Keyspace {
