@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::rules;
-use crate::harness::Prometheus;
+use crate::harness::{PATIENCE, Prometheus};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
@@ -14,7 +14,7 @@ const LOOK: Duration = Duration::from_millis(250);
 const PASSES: Duration = Duration::from_mins(6);
 
 pub struct Watch {
-    pub prometheus: Prometheus,
+    prometheus: Prometheus,
     faults: Vec<Fault>,
 }
 
@@ -36,11 +36,14 @@ struct Row {
 }
 
 impl Watch {
-    /// Watches these operators' listeners, `host:port`, by the rules in faster time.
+    /// Watches these operators' listeners, `host:port`, by the rules in faster time. All are
+    /// scraped when this returns, and nothing fires for want of a first scrape.
     pub async fn start(targets: &[String]) -> Self {
         let prometheus = Prometheus::start(targets, &rules::faster()).await;
-        let up = format!("sum(up) == {}", targets.len());
-        while prometheus.query(&up).await.is_empty() {
+        let all_up = format!("sum(up) == {}", targets.len());
+        let until = Instant::now() + PATIENCE;
+        while prometheus.query(&all_up).await.is_empty() || !prometheus.firing().await.is_empty() {
+            assert!(Instant::now() < until, "all are scraped, and nothing fires");
             tokio::time::sleep(LOOK).await;
         }
         Self { prometheus, faults: Vec::new() }

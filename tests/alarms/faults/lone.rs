@@ -60,9 +60,8 @@ const SLOW: usize = 40;
 /// 85 % of the default of `limits.node_outbox_bytes`.
 const NEARLY_FULL: u64 = (256 << 20) / 100 * 85;
 
-/// Nodes, each for a fault of its own. The directories come first, so that they are dropped last.
+/// Nodes, each for a fault of its own. The directories come last, as they are dropped in this order.
 struct Scene {
-    _stores: Vec<TempDir>,
     limited: Served,
     crowded: Served,
     slow: Served,
@@ -73,6 +72,7 @@ struct Scene {
     few_queued: Demo,
     full: FullDisk,
     watch: Watch,
+    _stores: Vec<TempDir>,
 }
 
 /// A node on a small file system, whose supervisor starts it again.
@@ -97,9 +97,7 @@ impl Scene {
         let targets: Vec<String> =
             operators.map(|operator| operator.address().to_owned()).collect();
         let watch = Watch::start(&targets).await;
-        let stores = vec![a, b, c, d, e];
         Self {
-            _stores: stores,
             limited,
             crowded,
             slow,
@@ -109,6 +107,7 @@ impl Scene {
             few_queued,
             full,
             watch,
+            _stores: vec![a, b, c, d, e],
         }
     }
 }
