@@ -30,7 +30,7 @@ impl FalseClock {
     pub fn show_to(&self, command: &mut Command) {
         command.env("LD_PRELOAD", library()).env("FAKETIME_TIMESTAMP_FILE", self.offset());
         command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("DONT_FAKE_MONOTONIC", "1");
-        command.env("FAKETIME_CACHE_DURATION", "1").env("NO_FAKE_STAT", "1");
+        command.env("FAKETIME_NO_CACHE", "1").env("NO_FAKE_STAT", "1");
     }
 
     fn offset(&self) -> PathBuf {

@@ -1,6 +1,7 @@
 //! Nodes, each a process of its own, that share Redis shards and a keyspace.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::keyspace::Keyspace;
@@ -20,7 +21,7 @@ pub struct Plant {
     places: Vec<Place>,
     keyspace: Keyspace,
     /// How the node of a configuration is started.
-    start: fn(&Path) -> Served,
+    start: Arc<dyn Fn(&Path) -> Served + Send + Sync>,
     directory: tempfile::TempDir,
 }
 
@@ -38,12 +39,12 @@ impl Plant {
     pub fn new(keyspace: Keyspace) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         keyspace.apply_schema(directory.path());
-        Self { places: Vec::new(), keyspace, start: Served::start, directory }
+        Self { places: Vec::new(), keyspace, start: Arc::new(Served::start), directory }
     }
 
     /// The same, whose nodes are started in another way.
-    pub fn started_by(self, start: fn(&Path) -> Served) -> Self {
-        Self { start, ..self }
+    pub fn started_by(self, start: impl Fn(&Path) -> Served + Send + Sync + 'static) -> Self {
+        Self { start: Arc::new(start), ..self }
     }
 
     /// So many nodes of one configuration, all ready.
@@ -80,7 +81,7 @@ impl Plant {
             place.operator,
         );
         std::fs::write(&place.config, text).expect("a file");
-        let (config, start) = (place.config.clone(), self.start);
+        let (config, start) = (place.config.clone(), Arc::clone(&self.start));
         place.served = Some(aside(move || start(&config)).await);
     }
 

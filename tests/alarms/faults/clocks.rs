@@ -1,6 +1,6 @@
 //! Clocks that are set, of a node and of one of the store's three servers.
 
-use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alarms::talkers::Talkers;
@@ -10,7 +10,6 @@ use crate::harness::{CqlServer, FalseClock, Process, RedisServer, Served};
 use crate::parts::keyspace::Keyspace;
 use crate::parts::layout::{MANY, Named, layouts};
 use crate::parts::plant::Plant;
-use crate::wire::serve_by;
 
 pub const ALERTS: [&str; 2] = ["NarrowcastClockUnknown", "NarrowcastClocksApart"];
 
@@ -21,43 +20,37 @@ const SOON: Duration = Duration::from_secs(60);
 const AHEAD: i64 = 5;
 
 #[tokio::test]
-#[ignore = "needs prometheus and faketime, and takes minutes"]
-async fn a_nodes_clock_that_is_set_fires_an_alert() {
-    let clock = FalseClock::default();
-    let start = |config: &std::path::Path| {
-        let mut command: Command = Process::narrowcast();
-        command.args(["serve", "--config"]).arg(config);
-        clock.show_to(&mut command);
-        Served::of(command)
-    };
-    let (_store, served) = serve_by(start, &[]).await;
-    let mut watch = Watch::start(&[served.operator.address().to_owned()]).await;
-    let _talkers = Talkers::start(&[served.url.clone()], 4);
-    watch.is_calm(Duration::from_secs(5)).await;
-    watch.expect("a node's clock is set 5 s ahead", &["NarrowcastClockUnknown"]).await;
-    clock.set_ahead(AHEAD);
-    watch.fire(SOON).await;
-    clock.set_ahead(0);
-    watch.heal();
-    watch.end().await;
-}
-
-#[tokio::test]
 #[ignore = "needs prometheus, faketime, redis-server and a CQL server, and takes minutes"]
-async fn a_clock_of_the_store_that_is_set_fires_an_alert() {
+async fn clocks_that_are_set_fire_alerts() {
     let servers = CqlServer::ring_with_clocks(3);
     let redis = [RedisServer::start(&[])];
     let layout = Named::new("a", MANY, &redis);
     let keyspace = Keyspace::on(servers.iter().map(CqlServer::address).collect());
-    let mut plant = Plant::start(1, keyspace, &layouts(&layout, &[&layout])).await;
+    let clock = Arc::new(FalseClock::default());
+    let own = Arc::clone(&clock);
+    let mut plant = Plant::new(keyspace).started_by(move |config| {
+        let mut command = Process::narrowcast();
+        command.args(["serve", "--config"]).arg(config);
+        own.show_to(&mut command);
+        Served::of(command)
+    });
+    plant.add(&layouts(&layout, &[&layout])).await;
+    plant.all_ready().await;
     let mut watch = Watch::start(&[plant.operator(0).address().to_owned()]).await;
     let talkers = Talkers::start(&plant.urls(), 4);
     watch.is_calm(Duration::from_secs(5)).await;
+
     let name = "the clock of one of three CQL servers is set 5 s ahead";
     watch.expect(name, &["NarrowcastClocksApart"]).await;
     servers[2].set_ahead(AHEAD);
     watch.fire(SOON).await;
     servers[2].set_ahead(0);
+    watch.heal();
+
+    watch.expect("a node's clock is set 5 s ahead", &["NarrowcastClockUnknown"]).await;
+    clock.set_ahead(AHEAD);
+    watch.fire(SOON).await;
+    clock.set_ahead(0);
     watch.heal();
     watch.end().await;
     drop(talkers);

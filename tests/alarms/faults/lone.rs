@@ -43,13 +43,15 @@ const STEP: Duration = Duration::from_millis(100);
 const FEW_PLACES: (&str, &str) = ("listen.handshakes", "16");
 const FEW_QUEUED: (&str, &str) = ("LIMITS__WORKER_QUEUE", "16");
 
-/// Large frames fill outboxes with less work, and clients that read nothing stay for five minutes.
-const LARGE: [(&str, &str); 6] = [
+/// Large frames fill outboxes with less work. Clients that read nothing, pings included, stay: by
+/// default each is gone after 10 s, and others would have to follow.
+const LARGE: [(&str, &str); 7] = [
     ("limits.body_bytes", "262144"),
     ("limits.data_bytes", "262144"),
     ("limits.frame_bytes", "300000"),
     ("limits.outbox_bytes", "8388608"),
     ("timeouts.write_stall_timeout_ms", "300000"),
+    ("timeouts.ping_ms", "600000"),
     ("rates.byte_burst", "1073741824"),
 ];
 const LARGE_BODY: usize = 250_000;
@@ -231,7 +233,7 @@ async fn fill_disk(scene: &mut Scene) {
     let mut alice = login(&node.url, &token("alice")).await;
     until_refused(&mut alice).await;
     let alerts = ["NarrowcastStoreFailing", "NarrowcastNodeNotReady"];
-    scene.watch.expect("the disk is full", &alerts).await;
+    scene.watch.expect("the disk of the embedded store is full", &alerts).await;
     let request = json!({"op": "send", "conversation": "user.bob", "body": "x"});
     flood(&mut scene.watch, async || {
         alice.ask(request.clone()).await.expect("an answer");
