@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{PipeReader, pipe};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -67,14 +67,20 @@ struct Scene {
     limited: Served,
     crowded: Served,
     slow: Served,
-    few_files: Served,
+    few_files: FewFiles,
     silent_log: Demo,
     /// Kept open: a reader that is gone is another fault.
-    _log: PipeReader,
+    log: PipeReader,
     few_queued: Demo,
     full: FullDisk,
     watch: Watch,
     _stores: Vec<TempDir>,
+}
+
+/// A node that is started again by its configuration.
+struct FewFiles {
+    node: Served,
+    config: PathBuf,
 }
 
 /// A node on a small file system, whose supervisor starts it again.
@@ -88,11 +94,11 @@ impl Scene {
         let (a, limited) = serve_by(Served::with_rates, &[]).await;
         let (b, crowded) = serve_by(Served::start, &[FEW_PLACES]).await;
         let (c, slow) = serve_by(Served::start, &LARGE).await;
-        let (d, few_files) = serve_by(Served::start, &[]).await;
+        let (d, few_files) = FewFiles::start().await;
         let (e, full) = FullDisk::start().await;
         let (log, silent_log) = without_reader();
         let few_queued = Demo::start(2, &[], &[FEW_QUEUED]);
-        let served = [&limited, &crowded, &slow, &few_files, &full.node];
+        let served = [&limited, &crowded, &slow, &few_files.node, &full.node];
         let served = served.map(|served| &served.operator);
         let demos = [&silent_log, &few_queued].into_iter().flat_map(|demo| &demo.nodes);
         let operators = served.into_iter().chain(demos.map(|node| &node.operator));
@@ -105,7 +111,7 @@ impl Scene {
             slow,
             few_files,
             silent_log,
-            _log: log,
+            log,
             few_queued,
             full,
             watch,
@@ -114,15 +120,35 @@ impl Scene {
     }
 }
 
+/// Writes a configuration with a port for operators where Prometheus finds the node again.
+fn with_lasting_port(home: &TempDir, store: &Path) -> PathBuf {
+    let operator = format!("\"127.0.0.1:{}\"", free_port());
+    with_own_ports(home.path(), store, &[("listen.operator", operator.as_str())])
+}
+
+impl FewFiles {
+    async fn start() -> (TempDir, Self) {
+        let home = tempfile::tempdir().expect("a directory");
+        let config = with_lasting_port(&home, &home.path().join("data"));
+        let node = Served::start(&config);
+        is_ready(&node).await;
+        (home, Self { node, config })
+    }
+
+    /// A supervisor does it where the store found no descriptor, by which the node ends with 75.
+    async fn restart(&mut self) {
+        self.node.process.finish();
+        self.node = Served::start(&self.config);
+        is_ready(&self.node).await;
+    }
+}
+
 impl FullDisk {
     async fn start() -> (TempDir, Self) {
         let home = tempfile::tempdir().expect("a directory");
         let disk = home.path().join("disk");
         std::fs::create_dir(&disk).expect("a directory");
-        // Prometheus finds it again.
-        let operator = format!("\"127.0.0.1:{}\"", free_port());
-        let keys = [("listen.operator", operator.as_str())];
-        let config = with_own_ports(home.path(), &disk.join("data"), &keys);
+        let config = with_lasting_port(&home, &disk.join("data"));
         let node = Served::of(supervisor(&disk, &config));
         let ballast = inside(&node.process, &disk.join("ballast"));
         is_ready(&node).await;
@@ -188,6 +214,9 @@ async fn lose_log_reader(scene: &mut Scene) {
     scene.watch.expect(name, &["NarrowcastLogLinesDropped"]).await;
     let _talkers = Talkers::start(&[scene.silent_log.nodes[0].url.clone()], 30);
     scene.watch.fire(SOON).await;
+    // Somebody reads it again, for as long as the node logs.
+    let mut log = scene.log.try_clone().expect("a handle");
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
     scene.watch.heal();
 }
 
@@ -205,7 +234,7 @@ fn limit_files(served: &Served, files: usize) {
 }
 
 async fn run_out_of_files(scene: &mut Scene) {
-    let node = &scene.few_files;
+    let node = &scene.few_files.node;
     let mut clients = Vec::new();
     for number in 0..150 {
         clients.push(login(&node.url, &token(&format!("user{number}"))).await);
@@ -224,7 +253,7 @@ async fn run_out_of_files(scene: &mut Scene) {
         newcomers.push(Raw::connect(&node.url).await);
     }
     scene.watch.fire(SOON).await;
-    limit_files(node, 4096);
+    scene.few_files.restart().await;
     scene.watch.heal();
 }
 
