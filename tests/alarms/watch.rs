@@ -84,7 +84,10 @@ impl Watch {
             let fault = self.faults.last().expect("one was begun");
             let missing: Vec<&str> =
                 fault.rows.iter().filter(|row| row.fired.is_none()).map(|row| row.alert).collect();
-            assert!(Instant::now() < until, "{}: {missing:?} did not fire", fault.name);
+            if Instant::now() >= until {
+                self.print();
+                panic!("{}: {missing:?} did not fire", fault.name);
+            }
             tokio::time::sleep(LOOK).await;
         }
     }
