@@ -111,6 +111,12 @@ enum Command {
     #[command(after_help = example!("advise --nodes 8 --users 100000", "advise --from http://10.0.0.1:8081 http://10.0.0.2:8081"))]
     Advise(advise::Advise),
     /// Shows running nodes as a table that is refreshed.
+    ///
+    /// Rates are those between two reads of a node; `sends/s` are acknowledged, `ev/deliv` are pushes
+    /// of the bus for a delivery, and `useful` is the share of them that a session received. `lag` is
+    /// how far the watermark is behind the clock. CPU is of one core; CPU and RSS are the process's.
+    ///
+    /// Keys: q, Esc and Ctrl-C quit, s sorts by the next column, arrows and page keys scroll.
     #[command(after_help = example!("top --from http://10.0.0.1:8081 http://10.0.0.2:8081", "top --once --json --from http://10.0.0.1:8081"))]
     Top(top::Top),
     /// Measures.

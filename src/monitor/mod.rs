@@ -17,6 +17,8 @@ mod node_history;
 mod node_sample;
 mod operator_url;
 mod samples;
+#[cfg(test)]
+mod tests;
 
 pub use cluster_answer::NodeView;
 pub use figures::NodeFigures;

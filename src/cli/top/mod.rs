@@ -18,6 +18,8 @@ mod node_reads;
 mod report;
 mod screen;
 mod table;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::BTreeSet;
@@ -48,11 +50,6 @@ const AGES_REFRESH: Duration = Duration::from_secs(1);
 const EVERY_S: std::ops::RangeInclusive<u64> = 1..=60;
 
 /// Shows running nodes as a table that is refreshed.
-///
-/// Rates are those between two reads of a node. CPU is of one core, and CPU and RSS are those of the
-/// process. `lag` is how far the watermark is behind the clock; the total shows the largest.
-///
-/// Keys: q, Esc and Ctrl-C quit, s sorts by the next column, and arrows and page keys scroll.
 #[derive(Debug, Args)]
 pub(super) struct Top {
     /// The operators' listeners of the nodes, as http://HOST:PORT.
@@ -152,31 +149,5 @@ async fn watch(urls: &[OperatorUrl], every: Duration) -> Result<(), CliFailure> 
             _kind = stop.next() => return Ok(()),
             _instant = ages.tick() => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_interval_is_within_its_bounds() {
-        assert_eq!(whole_seconds("1"), Ok(Duration::from_secs(1)));
-        assert_eq!(whole_seconds("60s"), Ok(Duration::from_secs(60)));
-        for wrong in ["0", "61s", "", "s", "-1", "1.5s", "2 s", "99999999999999999999", "1ms"] {
-            assert_eq!(whole_seconds(wrong).unwrap_err(), "it must be from 1s to 60s", "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_node_is_given_once_and_not_too_many_are() {
-        let urls = |count: usize| -> Vec<OperatorUrl> {
-            (0..count).map(|port| format!("http://h:{port}").parse().expect("a URL")).collect()
-        };
-        assert!(check(&urls(NODES_MAX)).is_ok());
-        let many = check(&urls(NODES_MAX + 1)).unwrap_err().to_string();
-        assert_eq!(many, "--from: 257 nodes are given, at most 256 are shown");
-        let twice = ["http://h:1", "http://h:1/"].map(|url| url.parse().expect("a URL"));
-        assert_eq!(check(&twice).unwrap_err().to_string(), "--from: http://h:1/ is given twice");
     }
 }

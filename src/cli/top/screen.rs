@@ -160,3 +160,6 @@ fn style(look: Look, has_colour: bool) -> Style {
         Look::Note => coloured(Color::Yellow),
     }
 }
+
+#[cfg(test)]
+mod tests;
