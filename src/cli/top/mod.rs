@@ -58,11 +58,11 @@ pub(super) struct Top {
     /// How far apart reads are, from 1s to 60s.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = whole_seconds)]
     every: Duration,
-    /// Reads twice, prints the table once as plain text, and ends. So it is too if standard output is
-    /// no terminal. It fails if no node can be read.
+    /// Reads twice, prints the table as plain text, and ends; fails if no node can be read. The same
+    /// happens without it if standard output is a pipe or a file.
     #[arg(long)]
     once: bool,
-    /// The same as --once, with one JSON object a line for each node.
+    /// As --once, but one JSON object a line for each node.
     #[arg(long)]
     json: bool,
 }
