@@ -49,7 +49,8 @@ impl CounterRates {
 
     /// Useful pushes among those of other nodes, from 0 to 1; none while there are none.
     pub fn useful_share(&self) -> Option<f64> {
-        quotient(self.useful?, self.node_events? - self.echoes?)
+        // Quotients of large counts are not exact.
+        quotient(self.useful?, self.node_events? - self.echoes?).map(|share| share.min(1.0))
     }
 }
 

@@ -52,13 +52,13 @@ fn object(row: &NodeRow) -> Value {
         "version": known(&row.version),
         "status": known(status),
         "trouble": trouble,
-        "sessions": figures.sessions,
+        "sessions": figures.sessions.map(|sessions| sessions as u64),
         "sends_per_s": rates.sends,
         "deliveries_per_s": rates.deliveries,
         "node_events_per_delivery": rates.node_events_per_delivery(),
         "useful_share": rates.useful_share(),
         "watermark_lag_s": figures.lag_s,
         "cpu_cores": rates.cpu,
-        "resident_bytes": figures.resident_bytes,
+        "resident_bytes": figures.resident_bytes.map(|bytes| bytes as u64),
     })
 }
