@@ -84,11 +84,11 @@ impl PseudoTerminal {
         (&*self.controller).write_all(keys.as_bytes()).expect("it is read");
     }
 
-    /// The lines that are seen.
+    /// The lines that are seen, without blanks at their ends.
     pub fn lines(&self) -> Vec<String> {
         let parser = self.parser.lock();
         let columns = parser.screen().size().1.get();
-        parser.screen().rows(0, columns).collect()
+        parser.screen().rows(0, columns).map(|line| line.trim_end().to_owned()).collect()
     }
 
     /// Whether it is as a shell leaves it: its main screen, the cursor, lines that are edited and

@@ -1,4 +1,4 @@
-//! The terminal: what is drawn on it, and the keys. Whatever ends the command, the terminal is as it
+//! The terminal: what is drawn on it, and the keys. However the command ends, the terminal is as it
 //! was before.
 
 use std::io::{self, Stdout};
