@@ -1,11 +1,12 @@
 //! Nodes, each a process of its own, that share Redis shards and a keyspace.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use super::keyspace::Keyspace;
 use crate::cluster::watch::world::Nodes;
-use crate::harness::{Operator, Served, eventually_within, free_port};
+use crate::harness::{Operator, PROGRAM, Served, eventually_within, free_port};
 
 /// How long a node may take until it is ready: it reads the rows of all others, every 2 s, and
 /// counts one that died as alive for 15 s.
@@ -20,6 +21,8 @@ pub struct Plant {
     places: Vec<Place>,
     keyspace: Keyspace,
     directory: tempfile::TempDir,
+    /// What nodes run that start from here on.
+    program: PathBuf,
 }
 
 /// Where a node runs. Its ports are its own for as long as the plant stands, so that devices and
@@ -34,9 +37,37 @@ struct Place {
 impl Plant {
     /// A place without nodes, in a keyspace that is made first.
     pub fn new(keyspace: Keyspace) -> Self {
+        Self::of(PathBuf::from(PROGRAM), keyspace)
+    }
+
+    /// The same for a version of the program.
+    pub fn of(program: PathBuf, keyspace: Keyspace) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        keyspace.apply_schema(directory.path());
-        Self { places: Vec::new(), keyspace, directory }
+        let plant = Self { places: Vec::new(), keyspace, directory, program };
+        plant.apply_schema();
+        plant
+    }
+
+    fn apply_schema(&self) {
+        self.keyspace.apply_schema_of(&self.program, self.directory.path());
+    }
+
+    /// From here on nodes start in another version, whose schema is applied first.
+    pub fn upgrade(&mut self, program: PathBuf) {
+        self.go_back(program);
+        self.apply_schema();
+    }
+
+    /// From here on nodes start in another version. The schema stays.
+    pub fn go_back(&mut self, program: PathBuf) {
+        self.program = program;
+    }
+
+    /// What the process of a node runs.
+    pub fn program_of(&self, node: usize) -> PathBuf {
+        let served = self.places[node].served.as_ref().expect("it runs");
+        let program = format!("/proc/{}/exe", served.process.id());
+        std::fs::read_link(program).expect("it runs")
     }
 
     /// So many nodes of one configuration, all ready.
@@ -73,8 +104,9 @@ impl Plant {
             place.operator,
         );
         std::fs::write(&place.config, text).expect("a file");
-        let config = place.config.clone();
-        place.served = Some(aside(move || Served::start(&config)).await);
+        let mut command = Command::new(&self.program);
+        command.args(["serve", "--config"]).arg(&place.config);
+        place.served = Some(aside(move || Served::of(command)).await);
     }
 
     pub const fn keyspace(&self) -> &Keyspace {
