@@ -46,8 +46,8 @@ pub(super) fn lines(
     scroll: &mut Scroll,
 ) -> Vec<ScreenLine> {
     let table = table(nodes, sort, Some(width));
-    let notes = ["not given: n9 (http://\u{1b}[2J:8081)".to_owned()];
-    let view = View { table: &table, notes: &notes, sort, every: Duration::from_secs(2) };
+    let warnings = ["not given: n9 (http://\u{1b}[2J:8081)".to_owned()];
+    let view = View { table: &table, notes: &warnings, sort, every: Duration::from_secs(2) };
     view.lines(width, height, scroll)
 }
 
