@@ -50,6 +50,8 @@ mod sockets;
 mod store_commands;
 mod strangers;
 mod talk_commands;
+mod top_commands;
+mod top_screen;
 mod transcripts;
 mod unknown_frames;
 mod user_hints;
