@@ -100,6 +100,11 @@ fn every_query_of_the_rules_and_of_the_dashboard_is_of_metrics_that_a_node_shows
     assert!(all.len() > 40, "queries are found: {}", all.len());
     assert_eq!(lacking(&page, &all), BTreeSet::new());
 
+    // Prometheus computes no quantile of a histogram without this bound.
+    let unbounded = page.lines().filter(|line| line.contains("le=\"+Inf\"")).count();
+    let histograms = page.lines().filter(|line| line.contains("le=\"0.001\"")).count();
+    assert!(histograms > 3 && unbounded == histograms, "{unbounded} of {histograms}");
+
     // Control: names and labels that there are not, each named with its place.
     let wrong = [
         ("A", "rate(narrowcast_sent_total[5m])"),
