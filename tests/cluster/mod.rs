@@ -25,6 +25,7 @@ mod refusals;
 mod removed;
 mod replays;
 pub mod resume;
+mod roles;
 mod room_news;
 pub mod rooms;
 mod sentinel;

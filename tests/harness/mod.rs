@@ -28,7 +28,7 @@ pub use demo::{Demo, DemoNode};
 pub use false_clock::FalseClock;
 pub use false_sentinel::FalseSentinel;
 pub use operator::Operator;
-pub use process::{Finished, Process};
+pub use process::{Finished, PROGRAM, Process};
 pub use prometheus::{Prometheus, Series};
 pub use redis_server::{RedisServer, free_port};
 pub use resp::{Reply, Resp};

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::lines::Lines;
 
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_narrowcast");
+
 /// How long a process may take to end by itself: above the default time for draining, and
 /// what a command takes on a machine with much else to do.
 const EXIT_PATIENCE: Duration = Duration::from_mins(2);
@@ -63,7 +66,7 @@ impl Process {
 
     /// The program under test.
     pub fn narrowcast() -> Command {
-        Command::new(env!("CARGO_BIN_EXE_narrowcast"))
+        Command::new(PROGRAM)
     }
 
     /// The next line of its standard output; panics with its errors if it ended before.

@@ -42,7 +42,8 @@ impl Served {
         Self::by(command, config)
     }
 
-    fn by(mut command: Command, config: &Path) -> Self {
+    /// The node that a program starts by a configuration file.
+    pub fn by(mut command: Command, config: &Path) -> Self {
         command.args(["serve", "--config"]).arg(config);
         Self::of(command)
     }

@@ -14,3 +14,4 @@ mod restored;
 mod store;
 mod story;
 mod truth;
+mod upgrade;
