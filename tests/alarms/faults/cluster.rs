@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::alarms::talkers::Talkers;
 use crate::alarms::watch::Watch;
 use crate::cluster::watch::world::Nodes;
-use crate::harness::{CqlServer, RedisServer, Resp, Served};
+use crate::harness::{CqlServer, RedisServer, Resp, Served, eventually_within};
 use crate::parts::keyspace::Keyspace;
 use crate::parts::layout::{FEW, MANY, Named, layouts};
 use crate::parts::plant::Plant;
@@ -114,6 +114,8 @@ async fn faults_of_nodes_fire_alerts_and_a_calm_minute_none() {
 async fn faults_of_shards_and_of_the_store_fire_alerts() {
     let mut scene = Scene::set().await;
     let talkers = Talkers::start(&scene.plant.urls(), USERS);
+    // Who is not in yet would wait for the shard, and not send.
+    eventually_within(SOON, "all talk", || talkers.sent() > 300).await;
     strike_shards(&mut scene).await;
     strike_store(&mut scene).await;
     scene.end(talkers).await;
