@@ -9,11 +9,13 @@ mod fanout;
 mod idle;
 mod large_room;
 mod nodes;
+mod preflight;
 mod process;
 mod recovery;
 mod relay;
 mod report;
 mod rooms;
+mod storm;
 
 pub use baseline::plain_loop;
 pub use error::BenchError;
@@ -25,3 +27,7 @@ pub use recovery::{RecoveryBench, RecoveryRow};
 pub use relay::{Payload, Relay, RelayRow};
 pub use report::{Table, TableRow};
 pub use rooms::{Rooms, RoomsRow};
+pub use storm::{
+    BystanderReport, Comeback, GeneratorReport, NodesReport, SendsReport, Storm, StormFault,
+    StormPlace, StormReport, StormSize,
+};

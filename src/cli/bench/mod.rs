@@ -6,6 +6,7 @@ mod heal;
 mod idle;
 mod relay;
 mod rooms;
+mod storm;
 
 use std::pin::Pin;
 
@@ -17,9 +18,11 @@ use self::heal::HealArguments;
 use self::idle::IdleArguments;
 use self::relay::RelayArguments;
 use self::rooms::RoomsArguments;
+use self::storm::StormArguments;
 use super::signals::StopRequests;
+use super::help::example;
 use super::{CliFailure, settings};
-use crate::bench::plain_loop;
+use crate::bench::{BenchError, plain_loop};
 use crate::config::Config;
 
 /// Measures.
@@ -38,6 +41,10 @@ pub(super) enum Bench {
     /// What one delivery gap costs a node full of sessions, and what it reads while nothing is
     /// wrong.
     Heal(HealArguments),
+    /// How long are the users of a node away when it ends, and what does their return cost the
+    /// others?
+    #[command(after_help = example!("bench storm --restart --sessions 1000", "bench storm --fault drain --cql 127.0.0.1:9042 --redis redis://127.0.0.1:6379"))]
+    Storm(StormArguments),
     /// The plain loop that a relay is compared with.
     #[command(hide = true)]
     PlainLoop,
@@ -58,10 +65,19 @@ impl Bench {
             Self::Crowd(crowd) => Box::pin(crowd.run()),
             Self::Idle(idle) => Box::pin(idle.run()),
             Self::Heal(heal) => Box::pin(heal.run()),
+            Self::Storm(storm) => Box::pin(storm.run()),
             // It has a runtime of its own, and leaves nothing behind.
             Self::PlainLoop => return plain_loop().map_err(CliFailure::failed),
         };
         runtime.block_on(unless_stopped(measurement))
+    }
+}
+
+/// What was given wrongly is the caller's mistake; anything else is a failure.
+fn failure(error: BenchError) -> CliFailure {
+    match error {
+        BenchError::Input(_) => CliFailure::usage(error),
+        _ => CliFailure::failed(error),
     }
 }
 
