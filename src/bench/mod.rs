@@ -8,6 +8,7 @@ mod error;
 mod fanout;
 mod idle;
 mod large_room;
+mod latency;
 mod nodes;
 mod preflight;
 mod process;
@@ -16,12 +17,14 @@ mod relay;
 mod report;
 mod rooms;
 mod storm;
+mod usage;
 
 pub use baseline::plain_loop;
 pub use error::BenchError;
 pub use fanout::{FanoutBench, FanoutRow};
 pub use idle::{Idle, IdleRow, Large};
 pub use large_room::{LargeRoom, LargeRoomRow};
+pub use latency::{LatencyPercentiles, LatencyRecorder};
 pub use nodes::RunningNode;
 pub use recovery::{RecoveryBench, RecoveryRow};
 pub use relay::{Payload, Relay, RelayRow};
@@ -31,3 +34,4 @@ pub use storm::{
     BystanderReport, Comeback, GeneratorReport, NodesReport, SendsReport, Storm, StormFault,
     StormPlace, StormReport, StormSize,
 };
+pub use usage::ProcessUsage;
