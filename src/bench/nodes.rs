@@ -150,7 +150,8 @@ mod tests {
     fn a_running_node_is_two_addresses() {
         let node: RunningNode = "ws://127.0.0.1:1/v1/ws,http://127.0.0.1:2".parse().unwrap();
         assert_eq!((&*node.url, &*node.operator), ("ws://127.0.0.1:1/v1/ws", "127.0.0.1:2"));
-        for wrong in ["", "ws://a/v1/ws", "http://a,ws://b", "ws://a http://b", "ws://a:1,http://b"] {
+        for wrong in ["", "ws://a/v1/ws", "http://a,ws://b", "ws://a http://b", "ws://a:1,http://b"]
+        {
             assert!(wrong.parse::<RunningNode>().is_err(), "{wrong}");
         }
     }

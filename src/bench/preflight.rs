@@ -41,7 +41,9 @@ pub(super) async fn check_nodes(nodes: &[RunningNode]) -> Result<(), BenchError>
     for node in nodes {
         let answer = http_get(&node.operator, "/metrics").await;
         let status = answer
-            .map_err(|error| BenchError::Input(format!("--node http://{}: {error}", node.operator)))?
+            .map_err(|error| {
+                BenchError::Input(format!("--node http://{}: {error}", node.operator))
+            })?
             .0;
         if status != 200 {
             let operator = &node.operator;

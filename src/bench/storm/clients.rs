@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::log::StormLog;
+use crate::bench::clients::LoadTokens;
 use crate::bench::error::BenchError;
 use crate::client::{Device, DeviceOptions, Nonce, Seen, SendOutcomeSeen};
 
@@ -18,19 +19,20 @@ use crate::client::{Device, DeviceOptions, Nonce, Seen, SendOutcomeSeen};
 const CONNECTING_MAX: usize = 64;
 
 /// What all clients of a storm share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Shared {
     pub(super) log: Arc<Mutex<StormLog>>,
     /// Marks the messages of this run.
     run: u64,
     places: Arc<Semaphore>,
+    tokens: Arc<LoadTokens>,
 }
 
 /// A device, and which session of the log it is.
-#[derive(Debug)]
 pub(super) struct StormClient {
     device: Device,
     session: usize,
+    user: String,
     shared: Shared,
 }
 
@@ -47,9 +49,23 @@ pub(super) struct Course {
 }
 
 impl Shared {
-    pub(super) fn new(log: StormLog, run: u64) -> Self {
-        let log = Arc::new(Mutex::new(log));
-        Self { log, run, places: Arc::new(Semaphore::new(CONNECTING_MAX)) }
+    pub(super) fn new(log: StormLog) -> Self {
+        Self {
+            log: Arc::new(Mutex::new(log)),
+            run: rand::random::<u32>().into(),
+            places: Arc::new(Semaphore::new(CONNECTING_MAX)),
+            tokens: Arc::new(LoadTokens::new()),
+        }
+    }
+
+    /// The user of a session.
+    pub(super) fn user(&self, session: usize) -> String {
+        format!("storm-{:08x}-{session}", self.run)
+    }
+
+    /// The number of a message of this run.
+    fn number_of(&self, body: &Value) -> Option<u64> {
+        (body["storm"] == self.run).then(|| body["message"].as_u64()).flatten()
     }
 }
 
@@ -57,11 +73,12 @@ impl StormClient {
     pub(super) fn new(
         session: usize,
         urls: Vec<String>,
-        token: String,
         shared: &Shared,
     ) -> Result<Self, BenchError> {
+        let user = shared.user(session);
+        let token = shared.tokens.of(&user);
         let device = Device::new(DeviceOptions::new(urls, token, "storm".into()))?;
-        Ok(Self { device, session, shared: shared.clone() })
+        Ok(Self { device, session, user, shared: shared.clone() })
     }
 
     /// Connects when it is its turn, and listens without end.
@@ -133,6 +150,8 @@ impl StormClient {
             Seen::Refused { why } => log.refused(&why),
             Seen::Lost { .. } => log.lost(self.session, now),
             Seen::Cursor { resume } => log.cursor(self.session, resume, now),
+            // A sender that comes back may be shown what it sent before.
+            Seen::Message { from, .. } if from == self.user => {}
             Seen::Message { body, replaces, .. } => {
                 if let Some(message) = self.shared.number_of(&body) {
                     log.arrived(self.session, message, replaces.is_some(), now);
@@ -140,12 +159,5 @@ impl StormClient {
             }
             Seen::Event(_) | Seen::Answered { .. } => {}
         }
-    }
-}
-
-impl Shared {
-    /// The number of a message of this run.
-    fn number_of(&self, body: &Value) -> Option<u64> {
-        (body["storm"] == self.run).then(|| body["message"].as_u64()).flatten()
     }
 }

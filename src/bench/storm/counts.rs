@@ -38,7 +38,9 @@ impl StormCounts {
                     self.recovery_reads += count;
                     continue;
                 }
-                "narrowcast_store_statements_total" if label.starts_with("read_") => &mut self.reads,
+                "narrowcast_store_statements_total" if label.starts_with("read_") => {
+                    &mut self.reads
+                }
                 "narrowcast_connections_dropped_total" => &mut self.dropped,
                 "narrowcast_closes_total" => &mut self.closes,
                 _ => continue,

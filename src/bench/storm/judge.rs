@@ -95,7 +95,11 @@ pub(super) fn failures(comeback: &Comeback, sends: &SendsReport) -> Vec<String> 
 }
 
 /// The verdict. A generator that was late measured itself.
-pub(super) fn verdict(failures: &[String], generator: &GeneratorReport, lag: Duration) -> &'static str {
+pub(super) fn verdict(
+    failures: &[String],
+    generator: &GeneratorReport,
+    lag: Duration,
+) -> &'static str {
     let late = generator.generator_lag_p99_us.max(generator.send_lag_p99_us);
     if Duration::from_micros(late) > lag {
         return "generator saturated";

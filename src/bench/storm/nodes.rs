@@ -133,7 +133,8 @@ impl StormNodes {
 
     /// The CPU time of own nodes that live; none of nodes that somebody else runs.
     pub(super) fn cpu(&self) -> Option<Duration> {
-        let survivors = if self.again.is_some() { &self.served[..] } else { self.served.get(1..)? };
+        let survivors =
+            if self.again.is_some() { &self.served[..] } else { self.served.get(1..)? };
         let usage = |node: &ServedNode| Some(ProcessUsage::of(node.pid).ok()?.cpu);
         survivors.iter().map(usage).sum()
     }
@@ -149,7 +150,8 @@ fn config_of(number: u32, at: Option<&RunningNode>, redis: &[String], store: &st
         Some(node) => (authority(&node.url), node.operator.clone()),
         None => ("127.0.0.1:0".into(), "127.0.0.1:0".into()),
     };
-    let shard = |(index, url): (usize, &String)| format!("{{ name = \"r{index}\", url = {url:?} }}");
+    let shard =
+        |(index, url): (usize, &String)| format!("{{ name = \"r{index}\", url = {url:?} }}");
     let shards: Vec<String> = redis.iter().enumerate().map(shard).collect();
     format!(
         "[node]\nname = \"n{number}\"\n[listen]\nclients = {clients:?}\noperator = {operator:?}\n\
@@ -180,7 +182,8 @@ mod tests {
     #[test]
     fn the_configurations_of_own_nodes_are_valid_and_keep_their_ports() {
         let store = "[store]\npath = \"x\"\n";
-        let at = RunningNode { url: "ws://127.0.0.1:7/v1/ws".into(), operator: "127.0.0.1:8".into() };
+        let at =
+            RunningNode { url: "ws://127.0.0.1:7/v1/ws".into(), operator: "127.0.0.1:8".into() };
         let text = config_of(1, Some(&at), &["redis://127.0.0.1:1".into()], store);
         let config = Config::load(Some(&text), std::iter::empty()).expect("a configuration");
         assert_eq!(config.listen.clients.to_string(), "127.0.0.1:7");

@@ -208,6 +208,7 @@ fn millis(times: &LatencyPercentiles) -> String {
 
 /// Counts by name, in one line.
 fn named(counts: &BTreeMap<String, impl std::fmt::Display>) -> String {
-    let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{name}={count}")).collect();
+    let counts: Vec<String> =
+        counts.iter().map(|(name, count)| format!("{name}={count}")).collect();
     if counts.is_empty() { "0".into() } else { counts.join(" ") }
 }

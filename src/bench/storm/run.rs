@@ -13,7 +13,6 @@ use super::log::{Role, StormLog};
 use super::nodes::StormNodes;
 use super::report::{GeneratorReport, NodesReport, StormReport, StormSize};
 use super::{Storm, StormPlace};
-use crate::bench::clients::LoadTokens;
 use crate::bench::error::BenchError;
 use crate::bench::latency::LatencyRecorder;
 use crate::bench::preflight::check_sockets;
@@ -106,13 +105,10 @@ impl Storm {
         let role = |node| if node == 0 { Role::Struck } else { Role::Surviving };
         let roles = (0..sessions).map(|session| role(session % count));
         let log = StormLog::new(roles.chain([own; OWN_SESSIONS]));
-        let run: u64 = rand::random::<u32>().into();
-        let shared = Shared::new(log, run);
-        let (tokens, name) = (LoadTokens::new(), |session| format!("storm-{run:08x}-{session}"));
+        let shared = Shared::new(log);
         let client = |session: usize| {
             let node = if session < sessions { session % count } else { count - 1 };
-            let token = tokens.of(&name(session));
-            StormClient::new(session, nodes.urls_from(node), token, &shared)
+            StormClient::new(session, nodes.urls_from(node), &shared)
         };
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         let (friend, sender, teller) = (sessions, sessions + 1, sessions + 2);
@@ -128,9 +124,9 @@ impl Storm {
         }
         let every = Duration::from_secs(1) / self.rate;
         let course = |to, is_probe| Course { to, is_probe, every, stop: stop.clone() };
-        let struck = (0..sessions).step_by(count).map(|session| (session, name(session)));
+        let struck = (0..sessions).step_by(count).map(|session| (session, shared.user(session)));
         tasks.spawn(client(sender)?.send(course(struck.collect(), false)));
-        tasks.spawn(client(teller)?.send(course(vec![(friend, name(friend))], true)));
+        tasks.spawn(client(teller)?.send(course(vec![(friend, shared.user(friend))], true)));
         if !until(CONNECT_TIMEOUT, || shared.log.lock().without_cursor() == 0).await {
             return Err(BenchError::Answer("the senders have no cursor".into()));
         }
@@ -178,8 +174,7 @@ impl Reading {
     /// What the nodes did until a later reading. Nodes that were started meanwhile began at 0.
     fn until(&self, later: &Self, are_new: bool, returned: usize) -> NodesReport {
         let nothing = (StormCounts::default(), Some(Duration::ZERO));
-        let (counts, cpu) =
-            if are_new { nothing } else { (self.counts.clone(), self.nodes_cpu) };
+        let (counts, cpu) = if are_new { nothing } else { (self.counts.clone(), self.nodes_cpu) };
         let since = later.counts.since(&counts);
         let cpu = later.nodes_cpu.zip(cpu).map(|(later, before)| later.saturating_sub(before));
         NodesReport {

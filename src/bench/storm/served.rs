@@ -39,7 +39,8 @@ impl ServedNode {
         let pid = child.id().ok_or_else(ended)?;
         let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
         let addresses = tokio::time::timeout(START_TIMEOUT, until_serving(&mut lines)).await;
-        let addresses = addresses.map_err(|_elapsed| BenchError::Server("the node is silent"))??;
+        let addresses =
+            addresses.map_err(|_elapsed| BenchError::Server("the node is silent"))??;
         // A pipe that nobody reads would stop the node at last.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(Self { child, pid, addresses })
@@ -53,7 +54,9 @@ impl ServedNode {
 
 /// Reads the log up to the line that says where the node serves. A node that ends before has said
 /// why in its last line.
-async fn until_serving(lines: &mut Lines<BufReader<ChildStderr>>) -> Result<RunningNode, BenchError> {
+async fn until_serving(
+    lines: &mut Lines<BufReader<ChildStderr>>,
+) -> Result<RunningNode, BenchError> {
     let mut last = String::new();
     while let Some(line) = lines.next_line().await? {
         let fields = serde_json::from_str::<Value>(&line).unwrap_or_default()["fields"].take();

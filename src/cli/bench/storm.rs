@@ -113,7 +113,9 @@ impl StormArguments {
         match report.verdict {
             "passed" => Ok(()),
             verdict if report.failures.is_empty() => Err(CliFailure::failed(verdict)),
-            verdict => Err(CliFailure::Failed(format!("{verdict}: {}", report.failures.join("; ")))),
+            verdict => {
+                Err(CliFailure::Failed(format!("{verdict}: {}", report.failures.join("; "))))
+            }
         }
     }
 }

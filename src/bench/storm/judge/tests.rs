@@ -119,7 +119,8 @@ fn probes_count_for_the_time_at_which_they_were_intended() {
 
 #[test]
 fn a_late_generator_judges_itself() {
-    let late = |generator_lag_p99_us| GeneratorReport { generator_lag_p99_us, ..Default::default() };
+    let late =
+        |generator_lag_p99_us| GeneratorReport { generator_lag_p99_us, ..Default::default() };
     let (bound, failure) = (Duration::from_millis(100), ["1 lost".to_owned()]);
     assert_eq!(verdict(&failure, &late(100_001), bound), "generator saturated");
     assert_eq!(verdict(&failure, &late(1000), bound), "failed");
