@@ -3,6 +3,7 @@
 mod backend;
 mod baseline;
 mod clients;
+mod cpu_split;
 mod delivery_log;
 mod error;
 mod fanout;
@@ -20,8 +21,9 @@ mod storm;
 mod usage;
 
 pub use baseline::plain_loop;
+pub use cpu_split::CpuSplit;
 pub use error::BenchError;
-pub use fanout::{FanoutBench, FanoutRow};
+pub use fanout::{FanoutBench, FanoutRow, FanoutSetup};
 pub use idle::{Idle, IdleRow, Large};
 pub use large_room::{LargeRoom, LargeRoomRow};
 pub use latency::{LatencyPercentiles, LatencyRecorder};

@@ -23,7 +23,7 @@ pub(super) struct ServerProcess {
     child: Child,
     /// The directory of its store: a killed server removes nothing itself.
     _directory: tempfile::TempDir,
-    pid: u32,
+    pub(super) pid: u32,
     /// Where clients connect, one address per node.
     pub(super) urls: Vec<String>,
 }

@@ -78,6 +78,8 @@ pub struct Storm {
     pub quiet: Duration,
     /// How long the sessions may take to come back.
     pub within: Duration,
+    /// How long the last answers and deliveries may take. Nodes count a dead one as alive for 15 s.
+    pub settle: Duration,
     /// The most that the generator may be late, at the 99th percentile.
     pub lag: Duration,
 }

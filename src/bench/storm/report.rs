@@ -83,7 +83,7 @@ pub struct NodesReport {
     /// Sessions that the nodes closed, by close code.
     pub closes: BTreeMap<String, u64>,
     /// Their CPU time from the fault until all were back; none of nodes that others run.
-    pub nodes_cpu_s: Option<f64>,
+    pub servers_cpu_s: Option<f64>,
 }
 
 /// Direct messages between two users, by when they were intended: from then to the delivery.
@@ -182,7 +182,7 @@ impl StormReport {
             format!(
                 "CPU: generator {:.2} s, nodes {}; generator late p99 {:.1} ms, sends {:.1} ms",
                 generator.generator_cpu_s,
-                nodes.nodes_cpu_s.map_or_else(|| "unknown".into(), |cpu| format!("{cpu:.2} s")),
+                nodes.servers_cpu_s.map_or_else(|| "unknown".into(), |cpu| format!("{cpu:.2} s")),
                 ms(generator.generator_lag_p99_us),
                 ms(generator.send_lag_p99_us)
             ),

@@ -24,9 +24,6 @@ const OWN_SESSIONS: usize = 3;
 /// How long all clients may take to connect before the storm.
 const CONNECT_TIMEOUT: Duration = Duration::from_mins(3);
 
-/// How long the last answers and deliveries may take. Nodes count a dead one as alive for 15 s.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Between two looks at what clients saw.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -61,7 +58,7 @@ impl Storm {
         let after = Reading::take(&nodes).await?;
         sleep(self.quiet).await;
         crowd.stop.cancel();
-        until(SETTLE_TIMEOUT, || crowd.shared.log.lock().unsettled() == 0).await;
+        until(self.settle, || crowd.shared.log.lock().unsettled() == 0).await;
         let log = crowd.shared.log.lock();
         let (comeback, sends) = (comeback(&log), sends(&log));
         let failures = failures(&comeback, &sends);
@@ -184,7 +181,7 @@ impl Reading {
             store_reads: since.reads,
             handshakes_dropped: since.dropped,
             closes: since.closes,
-            nodes_cpu_s: cpu.map(|cpu| cpu.as_secs_f64()),
+            servers_cpu_s: cpu.map(|cpu| cpu.as_secs_f64()),
         }
     }
 }

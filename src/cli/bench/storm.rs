@@ -9,7 +9,7 @@ use crate::bench::{RunningNode, Storm, StormFault, StormPlace, StormReport};
 use crate::cli::CliFailure;
 use crate::cli::output::print_line;
 
-/// How long are the users of a node away when it ends, and what does their return cost the others?
+/// How long are the users of a node away when it ends, and what does their return cost others?
 ///
 /// Sessions are spread over nodes. One node is killed or drained, and all its sessions come back at
 /// once, as the protocol asks of clients: with their cursors, at the next node, after back-off with
@@ -41,6 +41,9 @@ pub(in crate::cli) struct StormArguments {
     /// Seconds in which all sessions have to come back.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=600))]
     within: u64,
+    /// Seconds that the last answers and deliveries may take behind the load.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
+    settle: u64,
     /// The most that the load generator may be late, at the 99th percentile, in milliseconds.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     lag_ms: u64,
@@ -106,6 +109,7 @@ impl StormArguments {
             rate: self.rate,
             quiet: Duration::from_secs(self.seconds),
             within: Duration::from_secs(self.within),
+            settle: Duration::from_secs(self.settle),
             lag: Duration::from_millis(self.lag_ms),
         };
         let report = storm.run().await.map_err(failure)?;
