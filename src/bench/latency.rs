@@ -11,7 +11,7 @@ const LONGEST_US: u64 = 3_600_000_000;
 /// Decimal digits that a latency keeps: an error of at most 0.1 %.
 const DIGITS: u8 = 3;
 
-/// Latencies in a fixed 200 KB, of any number.
+/// Latencies in a fixed 200 KB, however many there are.
 #[derive(Debug, Clone)]
 pub struct LatencyRecorder(Histogram<u64>);
 
