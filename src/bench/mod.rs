@@ -28,6 +28,7 @@ pub use idle::{Idle, IdleRow, Large};
 pub use large_room::{LargeRoom, LargeRoomRow};
 pub use latency::{LatencyPercentiles, LatencyRecorder};
 pub use nodes::RunningNode;
+pub use preflight::check_redis;
 pub use recovery::{RecoveryBench, RecoveryRow};
 pub use relay::{Payload, Relay, RelayRow};
 pub use report::{Table, TableRow};
