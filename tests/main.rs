@@ -4,6 +4,7 @@
 
 mod alarms;
 mod balancer;
+mod bench;
 mod cluster;
 mod deploy;
 mod fuzz;

@@ -3,25 +3,38 @@
 mod backend;
 mod baseline;
 mod clients;
+mod cpu_split;
 mod delivery_log;
 mod error;
 mod fanout;
 mod idle;
 mod large_room;
+mod latency;
 mod nodes;
+mod preflight;
 mod process;
 mod recovery;
 mod relay;
 mod report;
 mod rooms;
+mod storm;
+mod usage;
 
 pub use baseline::plain_loop;
+pub use cpu_split::CpuSplit;
 pub use error::BenchError;
-pub use fanout::{FanoutBench, FanoutRow};
+pub use fanout::{FanoutBench, FanoutRow, FanoutSetup};
 pub use idle::{Idle, IdleRow, Large};
 pub use large_room::{LargeRoom, LargeRoomRow};
+pub use latency::{LatencyPercentiles, LatencyRecorder};
 pub use nodes::RunningNode;
+pub use preflight::check_redis;
 pub use recovery::{RecoveryBench, RecoveryRow};
 pub use relay::{Payload, Relay, RelayRow};
 pub use report::{Table, TableRow};
 pub use rooms::{Rooms, RoomsRow};
+pub use storm::{
+    BystanderReport, Comeback, GeneratorReport, NodesReport, SendsReport, Storm, StormFault,
+    StormPlace, StormReport, StormSize,
+};
+pub use usage::ProcessUsage;

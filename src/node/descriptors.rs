@@ -47,7 +47,7 @@ pub fn raise_descriptors() -> std::io::Result<()> {
 }
 
 /// Returns the process's limit.
-pub(super) fn limit_of_process() -> std::io::Result<usize> {
+pub fn descriptor_limit() -> std::io::Result<usize> {
     let soft = rlimit::Resource::NOFILE.get_soft()?;
     Ok(usize::try_from(soft).unwrap_or(usize::MAX))
 }
