@@ -5,10 +5,12 @@
 mod balancer;
 mod cluster;
 mod deploy;
+mod figures;
 mod fuzz;
 mod harness;
 mod house;
 mod k6;
 mod parts;
+mod scale;
 mod scripts;
 mod wire;

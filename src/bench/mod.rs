@@ -1,4 +1,4 @@
-//! The load generator: nodes and clients in one process, on real sockets.
+//! The load generator, and pictures of what it measured.
 
 mod backend;
 mod baseline;
@@ -7,8 +7,10 @@ mod clients;
 mod delivery_log;
 mod error;
 mod fanout;
+mod figures;
 mod idle;
 mod large_room;
+mod layout_simulation;
 mod nodes;
 mod process;
 mod recovery;
@@ -20,8 +22,10 @@ pub use baseline::plain_loop;
 pub use chart::{Axis, Chart, Mark, Panel, Scale, Series, SeriesStyle};
 pub use error::BenchError;
 pub use fanout::{FanoutBench, FanoutRow};
+pub use figures::{FigureError, FigureKind};
 pub use idle::{Idle, IdleRow, Large};
 pub use large_room::{LargeRoom, LargeRoomRow};
+pub use layout_simulation::{LayoutRow, LayoutSimulation};
 pub use nodes::RunningNode;
 pub use recovery::{RecoveryBench, RecoveryRow};
 pub use relay::{Payload, Relay, RelayRow};

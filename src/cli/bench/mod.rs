@@ -1,9 +1,11 @@
 //! `bench`: the load generator's commands.
 
 mod crowd;
+mod draw;
 mod fanout;
 mod heal;
 mod idle;
+mod layout;
 mod relay;
 mod rooms;
 
@@ -12,11 +14,14 @@ use std::pin::Pin;
 use clap::Subcommand;
 
 use self::crowd::CrowdArguments;
+use self::draw::DrawArguments;
 use self::fanout::FanoutArguments;
 use self::heal::HealArguments;
 use self::idle::IdleArguments;
+use self::layout::LayoutArguments;
 use self::relay::RelayArguments;
 use self::rooms::RoomsArguments;
+use super::help::example;
 use super::signals::StopRequests;
 use super::{CliFailure, settings};
 use crate::bench::plain_loop;
@@ -27,6 +32,9 @@ use crate::config::Config;
 pub(super) enum Bench {
     /// How many nodes receive a publish, by layout, next to the predicted number.
     Fanout(FanoutArguments),
+    /// How many nodes would receive a publish, on clusters that do not fit on a machine?
+    #[command(after_help = example!("bench layout --nodes 100,1000 --users 1000000"))]
+    Layout(LayoutArguments),
     /// What a message to a room costs, by its size, next to one publish per member and broadcast.
     Rooms(RoomsArguments),
     /// CPU per delivery, next to a plain loop.
@@ -38,6 +46,9 @@ pub(super) enum Bench {
     /// What one delivery gap costs a node full of sessions, and what it reads while nothing is
     /// wrong.
     Heal(HealArguments),
+    /// Draws what the others printed with `--json`.
+    #[command(after_help = example!("bench fanout --nodes 8 --json > rows.json", "bench layout --nodes 8 --json >> rows.json", "bench draw fanout rows.json --svg fanout.svg"))]
+    Draw(DrawArguments),
     /// The plain loop that a relay is compared with.
     #[command(hide = true)]
     PlainLoop,
@@ -58,6 +69,8 @@ impl Bench {
             Self::Crowd(crowd) => Box::pin(crowd.run()),
             Self::Idle(idle) => Box::pin(idle.run()),
             Self::Heal(heal) => Box::pin(heal.run()),
+            Self::Layout(layout) => return layout.run(),
+            Self::Draw(draw) => return draw.run(),
             // It has a runtime of its own, and leaves nothing behind.
             Self::PlainLoop => return plain_loop().map_err(CliFailure::failed),
         };
