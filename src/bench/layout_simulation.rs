@@ -251,9 +251,9 @@ mod tests {
         LayoutSimulation {
             nodes,
             placement,
-            users: 40_000,
+            users: 10_000,
             devices: 2,
-            topics: 2_000,
+            topics: 1_000,
             subscribers: 4,
             messages: 10_000,
             events: 5_000,
@@ -263,9 +263,9 @@ mod tests {
 
     #[test]
     fn counting_finds_what_the_arithmetic_says() {
-        for nodes in [2, 30, 100, 1_000] {
+        for nodes in [30, 1_000] {
             for placement in [Placement::Random, Placement::Bucket] {
-                for power in [0, 6, 12, 16, 20] {
+                for power in [6, 12, 20] {
                     let buckets = BucketCount::new(1 << power).unwrap();
                     let row = simulation(nodes, placement).run(buckets);
                     let ratio = row.node_events_per_delivery / row.predicted;
