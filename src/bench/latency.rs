@@ -11,9 +11,9 @@ const LONGEST_US: u64 = 3_600_000_000;
 /// Decimal digits that a latency keeps: an error of at most 0.1 %.
 const DIGITS: u8 = 3;
 
-/// Latencies in a fixed 200 KB, whatever their number.
+/// Latencies in a fixed 200 KB, however many there are.
 #[derive(Debug, Clone)]
-pub struct LatencyRecorder(Histogram<u64>);
+pub(super) struct LatencyRecorder(Histogram<u64>);
 
 /// Percentiles in µs, by the names of the reports of `scripts/k6`; 0 if nothing was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -34,33 +34,28 @@ pub struct LatencyPercentiles {
 
 impl LatencyRecorder {
     /// Makes an empty one.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Histogram::new_with_max(LONGEST_US, DIGITS).expect("the bounds are constant"))
     }
 
     /// Records one latency.
-    pub fn record(&mut self, latency: Duration) {
+    pub(super) fn record(&mut self, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.0.saturating_record(micros.min(LONGEST_US));
     }
 
-    /// How many were recorded.
-    pub fn count(&self) -> u64 {
-        self.0.len()
-    }
-
     /// Forgets them all.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.0.reset();
     }
 
     /// The latency in µs that a share of all do not exceed.
-    pub fn quantile_us(&self, share: f64) -> u64 {
+    pub(super) fn quantile_us(&self, share: f64) -> u64 {
         if self.0.is_empty() { 0 } else { self.0.value_at_quantile(share).min(self.0.max()) }
     }
 
     /// The percentiles of a report.
-    pub fn percentiles(&self) -> LatencyPercentiles {
+    pub(super) fn percentiles(&self) -> LatencyPercentiles {
         LatencyPercentiles {
             p50_us: self.quantile_us(0.5),
             p90_us: self.quantile_us(0.9),
@@ -94,10 +89,7 @@ mod tests {
     #[test]
     fn nothing_is_zero_and_days_are_an_hour() {
         let mut latencies = recorder([]);
-        assert_eq!(
-            (latencies.count(), latencies.percentiles()),
-            (0, LatencyPercentiles::default())
-        );
+        assert_eq!(latencies.percentiles(), LatencyPercentiles::default());
         latencies.record(Duration::from_hours(48));
         let max_us = latencies.percentiles().max_us;
         assert!(max_us.abs_diff(LONGEST_US) * 1000 <= LONGEST_US, "{max_us}");

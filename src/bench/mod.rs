@@ -9,6 +9,7 @@ mod fanout;
 mod idle;
 mod large_room;
 mod latency;
+mod load;
 mod nodes;
 mod process;
 mod recovery;
@@ -22,10 +23,13 @@ pub use error::BenchError;
 pub use fanout::{FanoutBench, FanoutRow};
 pub use idle::{Idle, IdleRow, Large};
 pub use large_room::{LargeRoom, LargeRoomRow};
-pub use latency::{LatencyPercentiles, LatencyRecorder};
+pub use latency::LatencyPercentiles;
+pub use load::{
+    Load, LoadBounds, LoadKind, LoadMix, LoadPace, LoadPopulation, LoadReport, LoadSecond,
+    LoadServers, LoadTimes, LoadUsers, LoadWatched, WatchedProcess,
+};
 pub use nodes::RunningNode;
 pub use recovery::{RecoveryBench, RecoveryRow};
 pub use relay::{Payload, Relay, RelayRow};
 pub use report::{Table, TableRow};
 pub use rooms::{Rooms, RoomsRow};
-pub use usage::ProcessUsage;

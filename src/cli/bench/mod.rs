@@ -4,6 +4,7 @@ mod crowd;
 mod fanout;
 mod heal;
 mod idle;
+mod load;
 mod relay;
 mod rooms;
 
@@ -15,8 +16,10 @@ use self::crowd::CrowdArguments;
 use self::fanout::FanoutArguments;
 use self::heal::HealArguments;
 use self::idle::IdleArguments;
+use self::load::LoadArguments;
 use self::relay::RelayArguments;
 use self::rooms::RoomsArguments;
+use super::help::example;
 use super::signals::StopRequests;
 use super::{CliFailure, settings};
 use crate::bench::plain_loop;
@@ -33,6 +36,13 @@ pub(super) enum Bench {
     Relay(RelayArguments),
     /// What a room with very many sessions on a node costs another session there.
     Crowd(CrowdArguments),
+    /// How nodes serve a mix of requests at a rate: latency, and whether anything is lost, doubled
+    /// or out of order.
+    #[command(after_help = example!(
+        "bench load --rate 500 --seconds 30",
+        "bench load --node ws://10.0.0.1:8080/v1/ws,http://10.0.0.1:8081 --reconnect --json"
+    ))]
+    Load(LoadArguments),
     /// Memory per idle session, before and after large frames.
     Idle(IdleArguments),
     /// What one delivery gap costs a node full of sessions, and what it reads while nothing is
@@ -57,6 +67,7 @@ impl Bench {
             Self::Relay(relay) => Box::pin(relay.run()),
             Self::Crowd(crowd) => Box::pin(crowd.run()),
             Self::Idle(idle) => Box::pin(idle.run()),
+            Self::Load(load) => Box::pin(load.run()),
             Self::Heal(heal) => Box::pin(heal.run()),
             // It has a runtime of its own, and leaves nothing behind.
             Self::PlainLoop => return plain_loop().map_err(CliFailure::failed),
