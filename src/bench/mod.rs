@@ -2,6 +2,7 @@
 
 mod backend;
 mod baseline;
+mod chart;
 mod clients;
 mod delivery_log;
 mod error;
@@ -19,6 +20,7 @@ mod rooms;
 mod usage;
 
 pub use baseline::plain_loop;
+pub use chart::{Axis, Chart, Mark, Panel, Scale, Series, SeriesStyle};
 pub use error::BenchError;
 pub use fanout::{FanoutBench, FanoutRow};
 pub use idle::{Idle, IdleRow, Large};
