@@ -3,6 +3,7 @@
 //! everyday run needs none; `scripts/test` runs them all.
 
 mod balancer;
+mod bench;
 mod cluster;
 mod deploy;
 mod figures;

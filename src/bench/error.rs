@@ -22,6 +22,9 @@ pub enum BenchError {
     /// A client failed.
     #[error("client: {0}")]
     Client(#[from] ClientError),
+    /// What the caller gave cannot be measured with.
+    #[error("{0}")]
+    Input(String),
     /// An operation of the operating system failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),

@@ -109,7 +109,7 @@ impl Idle {
     /// Measures idle sessions, then again after each has sent a frame that is over the bound.
     pub async fn refused(&self) -> Result<Vec<IdleRow>, BenchError> {
         let server = self.server(&[]).await?;
-        let base = server.resident()?;
+        let base = server.usage()?.resident_bytes;
         let clients = self.clients(&server).await?;
         let idle = self.row("hello", base, &server).await?;
         for client in &clients {
@@ -129,7 +129,7 @@ impl Idle {
     /// Measures idle sessions, then again once each subscribed to topics of its own.
     pub async fn subscribed(&self) -> Result<Vec<IdleRow>, BenchError> {
         let server = self.server(&[]).await?;
-        let base = server.resident()?;
+        let base = server.usage()?.resident_bytes;
         let mut clients = self.clients(&server).await?;
         let idle = self.row("hello", base, &server).await?;
         for (index, client) in clients.iter_mut().enumerate() {
@@ -159,7 +159,7 @@ impl Idle {
             ("LIMITS__FRAME_BYTES", frame),
         ];
         let server = self.server(&keys).await?;
-        let base = server.resident()?;
+        let base = server.usage()?.resident_bytes;
         let mut clients = self.clients(&server).await?;
         for index in 0..clients.len() {
             let other = (index + 1) % clients.len();
@@ -197,7 +197,7 @@ impl Idle {
         server: &ServerProcess,
     ) -> Result<IdleRow, BenchError> {
         tokio::time::sleep(SETTLE).await;
-        let resident = server.resident()?;
+        let resident = server.usage()?.resident_bytes;
         Ok(IdleRow {
             after,
             sessions: self.sessions,

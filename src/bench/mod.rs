@@ -11,12 +11,15 @@ mod figures;
 mod idle;
 mod large_room;
 mod layout_simulation;
+mod latency;
+mod load;
 mod nodes;
 mod process;
 mod recovery;
 mod relay;
 mod report;
 mod rooms;
+mod usage;
 
 pub use baseline::plain_loop;
 pub use chart::{Axis, Chart, Mark, Panel, Scale, Series, SeriesStyle};
@@ -26,6 +29,11 @@ pub use figures::{FigureError, FigureKind};
 pub use idle::{Idle, IdleRow, Large};
 pub use large_room::{LargeRoom, LargeRoomRow};
 pub use layout_simulation::{LayoutRow, LayoutSimulation};
+pub use latency::LatencyPercentiles;
+pub use load::{
+    Load, LoadBounds, LoadKind, LoadMix, LoadPace, LoadPopulation, LoadReport, LoadSecond,
+    LoadServers, LoadTimes, LoadUsers, LoadWatched, WatchedProcess,
+};
 pub use nodes::RunningNode;
 pub use recovery::{RecoveryBench, RecoveryRow};
 pub use relay::{Payload, Relay, RelayRow};

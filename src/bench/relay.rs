@@ -17,8 +17,7 @@ use super::error::BenchError;
 use super::fanout::{finish_all, finish_one};
 use super::process::ServerProcess;
 use super::report::TableRow;
-use crate::config::{Config, RedisTimeouts};
-use crate::redis::{Pool, RedisUrl};
+use super::usage::RedisServers;
 
 /// Most publishes that are unanswered at once, when the rate is not limited.
 const IN_FLIGHT: usize = 256;
@@ -109,26 +108,26 @@ impl Relay {
     /// Measures once, on a fresh server.
     pub async fn run(&self) -> Result<RelayRow, BenchError> {
         let server = self.server().await?;
-        let pools = self.pools()?;
+        let redis = RedisServers::new(&self.redis)?;
         let log = Arc::new(DeliveryLog::new(self.events as usize));
         let mut rng = StdRng::seed_from_u64(self.seed);
         let members = assemble(self.roles(&server, &mut rng), &log).await?;
-        let (cpu, redis, began) = (server.cpu()?, redis_cpu(&pools).await?, Instant::now());
+        let (cpu, redis_cpu, began) = (server.usage()?.cpu, redis.cpu().await?, Instant::now());
         self.publish(&mut rng, &members, &log).await?;
         settle(&log).await;
-        let (elapsed, cpu) = (began.elapsed(), server.cpu()?.saturating_sub(cpu));
-        let redis = redis_cpu(&pools).await?.saturating_sub(redis);
+        let (elapsed, cpu) = (began.elapsed(), server.usage()?.cpu.saturating_sub(cpu));
+        let redis_cpu = redis.cpu().await?.saturating_sub(redis_cpu);
         server.stop().await?;
         let deliveries = log.deliveries();
         let each = |time: Duration| time.as_secs_f64() * 1e6 / deliveries.max(1) as f64;
         Ok(RelayRow {
             server: if self.nodes == 0 { "plain".into() } else { format!("{} nodes", self.nodes) },
-            shards: self.redis.len(),
+            shards: redis.count(),
             rate: self.rate.unwrap_or_default(),
             deliveries,
             deliveries_per_s: deliveries as f64 / elapsed.as_secs_f64(),
             nodes_us: each(cpu),
-            redis_us: each(redis),
+            redis_us: each(redis_cpu),
             lost: log.lost(),
         })
     }
@@ -144,14 +143,6 @@ impl Relay {
             arguments.extend(["--redis".into(), url.clone()]);
         }
         ServerProcess::start(&arguments, &[("RATES__LIMIT_USERS", self.limits.to_string())]).await
-    }
-
-    fn pools(&self) -> Result<Vec<Pool>, BenchError> {
-        let RedisTimeouts { connect, links, .. } = Config::default().timeouts.redis;
-        let pool = |url: &String| -> Result<Pool, BenchError> {
-            Ok(Pool::new(url.parse::<RedisUrl>()?.into(), &connect, links.reply))
-        };
-        self.redis.iter().map(pool).collect()
     }
 
     fn roles(&self, server: &ServerProcess, rng: &mut StdRng) -> Vec<ClientRole> {
@@ -208,13 +199,4 @@ impl Relay {
         }
         finish_all(asking).await
     }
-}
-
-/// CPU time of all shards so far, as they report it.
-async fn redis_cpu(pools: &[Pool]) -> Result<Duration, BenchError> {
-    let mut total = 0.0;
-    for pool in pools {
-        total += pool.cpu_seconds().await?;
-    }
-    Ok(Duration::from_secs_f64(total))
 }

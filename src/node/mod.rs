@@ -16,7 +16,7 @@ pub use backends::{
     own_bus, print_schema, redis_bus, retag_store, salvage_store, until_worth_a_restart,
 };
 pub use cluster::{Cluster, ClusterError, ClusterOptions};
-pub use descriptors::raise_descriptors;
+pub use descriptors::{limit_of_process, raise_descriptors};
 pub use host::host_name;
 pub use memory::MemoryBounds;
 pub use plan::NodeOptions;

@@ -6,6 +6,7 @@ mod fanout;
 mod heal;
 mod idle;
 mod layout;
+mod load;
 mod relay;
 mod rooms;
 
@@ -19,6 +20,7 @@ use self::fanout::FanoutArguments;
 use self::heal::HealArguments;
 use self::idle::IdleArguments;
 use self::layout::LayoutArguments;
+use self::load::LoadArguments;
 use self::relay::RelayArguments;
 use self::rooms::RoomsArguments;
 use super::help::example;
@@ -41,6 +43,13 @@ pub(super) enum Bench {
     Relay(RelayArguments),
     /// What a room with very many sessions on a node costs another session there.
     Crowd(CrowdArguments),
+    /// How nodes serve a mix of requests at a rate: latency, and whether anything is lost, doubled
+    /// or out of order.
+    #[command(after_help = example!(
+        "bench load --rate 500 --seconds 30",
+        "bench load --node ws://10.0.0.1:8080/v1/ws,http://10.0.0.1:8081 --reconnect --json"
+    ))]
+    Load(LoadArguments),
     /// Memory per idle session, before and after large frames.
     Idle(IdleArguments),
     /// What one delivery gap costs a node full of sessions, and what it reads while nothing is
@@ -68,6 +77,7 @@ impl Bench {
             Self::Relay(relay) => Box::pin(relay.run()),
             Self::Crowd(crowd) => Box::pin(crowd.run()),
             Self::Idle(idle) => Box::pin(idle.run()),
+            Self::Load(load) => Box::pin(load.run()),
             Self::Heal(heal) => Box::pin(heal.run()),
             Self::Layout(layout) => return layout.run(),
             Self::Draw(draw) => return draw.run(),
