@@ -7,6 +7,9 @@ use crate::redis::{PoolError, RedisUrlError};
 /// Why a measurement ends early.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
+    /// What was given cannot be measured, or with: the caller's mistake.
+    #[error("{0}")]
+    Input(String),
     /// The nodes to measure could not be started.
     #[error("{0}")]
     Cluster(#[from] ClusterError),

@@ -23,9 +23,22 @@ impl FromStr for RunningNode {
         let parts = text.split_once(',').and_then(|(url, operator)| {
             Some((url.strip_prefix("ws://")?, operator.strip_prefix("http://")?))
         });
-        let (url, operator) = parts.ok_or("it must be `ws://…/v1/ws,http://…`")?;
-        Ok(Self { url: format!("ws://{url}"), operator: operator.trim_end_matches('/').to_owned() })
+        let (url, operator) = parts.ok_or("it must be `ws://HOST:PORT/v1/ws,http://HOST:PORT`")?;
+        let operator = operator.trim_end_matches('/');
+        for (scheme, rest) in [("ws", url), ("http", operator)] {
+            let authority = rest.split('/').next().unwrap_or_default();
+            if !has_port(authority) {
+                return Err(format!("{scheme}://{authority}: the port is missing"));
+            }
+        }
+        Ok(Self { url: format!("ws://{url}"), operator: operator.to_owned() })
     }
+}
+
+/// Whether `host:port` has a port that a server can have.
+pub(super) fn has_port(authority: &str) -> bool {
+    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    port.is_some_and(|port| port > 0)
 }
 
 /// Nodes.
@@ -148,7 +161,8 @@ mod tests {
     fn a_running_node_is_two_addresses() {
         let node: RunningNode = "ws://127.0.0.1:1/v1/ws,http://127.0.0.1:2".parse().unwrap();
         assert_eq!((&*node.url, &*node.operator), ("ws://127.0.0.1:1/v1/ws", "127.0.0.1:2"));
-        for wrong in ["", "ws://a/v1/ws", "http://a,ws://b", "ws://a http://b"] {
+        for wrong in ["", "ws://a/v1/ws", "http://a,ws://b", "ws://a http://b", "ws://a:1,http://b"]
+        {
             assert!(wrong.parse::<RunningNode>().is_err(), "{wrong}");
         }
     }

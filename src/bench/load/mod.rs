@@ -23,7 +23,7 @@ mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -48,7 +48,7 @@ use self::verdict::{GeneratorLags, Judged};
 use self::watch::{OnSecond, Watch, WatchSignals, Watched};
 use super::clients::LoadTokens;
 use super::error::BenchError;
-use crate::node::limit_of_process;
+use crate::node::descriptor_limit;
 
 /// Most sessions that connect at once.
 const CONNECTING_MAX: usize = 64;
@@ -154,11 +154,12 @@ impl Load {
         let metrics = NodeMetrics::new(servers.nodes.clone());
         let (watch, signals) = Watch::new(Arc::clone(&fleet), meter, metrics, on_second);
         let watching = tokio::spawn(watch.run());
+        let begins = SystemTime::now() + self.times.warm_up;
         let driven = self.drive(&fleet, &signals).await?;
         let watched = watching.await.map_err(|error| BenchError::Answer(error.to_string()))??;
         servers.stop().await?;
         let fleet = fleet.lock();
-        Ok(self.report(&fleet.ledger.figures, driven, watched))
+        Ok(self.report(&fleet.ledger.figures, begins, driven, watched))
     }
 
     /// Sends, waits for what is owed, and ends.
@@ -191,7 +192,7 @@ impl Load {
 
     fn check(&self) -> Result<(), BenchError> {
         let sockets = self.population.sessions() as usize;
-        let (needed, limit) = (sockets + OTHER_FILES, limit_of_process()?);
+        let (needed, limit) = (sockets + OTHER_FILES, descriptor_limit()?);
         if needed > limit {
             return Err(BenchError::Input(format!(
                 "--users × --devices is {sockets} sockets, which need {needed} open files, and this \
@@ -240,6 +241,7 @@ impl Load {
     fn report(
         &self,
         figures: &ledger::LoadFigures,
+        began: SystemTime,
         driven: Driven,
         watched: Watched,
     ) -> LoadReport {
@@ -261,6 +263,7 @@ impl Load {
             sockets: self.population.sessions(),
             rate,
             in_flight,
+            began_ms: began.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64,
             duration_ms: self.times.load.as_millis() as u64,
         };
         let seen = (watched.costs, watched.seconds);

@@ -55,7 +55,7 @@ fn bucket_count(text: &str) -> Result<BucketCount, String> {
 
 impl LayoutArguments {
     pub(super) fn run(self) -> Result<(), CliFailure> {
-        let table = Table::begin::<LayoutRow>(self.json).map_err(output_failure)?;
+        let mut table = Table::<LayoutRow>::begin(self.json);
         for &nodes in &self.nodes {
             let simulation = self.simulation(nodes);
             for &buckets in &self.buckets {
