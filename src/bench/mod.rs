@@ -11,8 +11,8 @@ mod fanout;
 mod figures;
 mod idle;
 mod large_room;
-mod layout_simulation;
 mod latency;
+mod layout_simulation;
 mod load;
 mod nodes;
 mod preflight;
@@ -32,8 +32,8 @@ pub use fanout::{FanoutBench, FanoutRow, FanoutSetup};
 pub use figures::{FigureError, FigureKind};
 pub use idle::{Idle, IdleRow, Large};
 pub use large_room::{LargeRoom, LargeRoomRow};
-pub use layout_simulation::{LayoutRow, LayoutSimulation};
 pub use latency::LatencyPercentiles;
+pub use layout_simulation::{LayoutRow, LayoutSimulation};
 pub use load::{
     Load, LoadBounds, LoadKind, LoadMix, LoadPace, LoadPopulation, LoadReport, LoadSecond,
     LoadServers, LoadTimes, LoadUsers, LoadWatched, WatchedProcess,
