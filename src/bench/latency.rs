@@ -44,6 +44,11 @@ impl LatencyRecorder {
         self.0.saturating_record(micros.min(LONGEST_US));
     }
 
+    /// How many were recorded.
+    pub(super) fn count(&self) -> u64 {
+        self.0.len()
+    }
+
     /// Forgets them all.
     pub(super) fn clear(&mut self) {
         self.0.reset();

@@ -47,4 +47,3 @@ pub use storm::{
     BystanderReport, Comeback, GeneratorReport, NodesReport, SendsReport, Storm, StormFault,
     StormPlace, StormReport, StormSize,
 };
-pub use usage::ProcessUsage;

@@ -64,10 +64,16 @@ fn a_timeline_has_what_was_done_and_gaps() {
             r#"{{"at_s":{at},"acked":9,"delivered":20,"overdue":3,"p50_us":500,"p99_us":900{rest}}}"#
         )
     };
-    let nodes = r#","node_events":40,"watermark_lag_s":11.5"#;
-    let seconds: Vec<String> = [(1, nodes), (2, nodes), (3, ""), (4, nodes), (5, nodes)]
-        .map(|(at, rest)| second(at, rest))
-        .into();
+    let nodes = r#","nodes":4,"node_events":40,"watermark_lag_s":11.5"#;
+    let seconds: Vec<String> = [
+        (1, nodes),
+        (2, nodes),
+        (3, r#","nodes":0,"node_events":0,"watermark_lag_s":0"#),
+        (4, nodes),
+        (5, nodes),
+    ]
+    .map(|(at, rest)| second(at, rest))
+    .into();
     let text = format!(
         r#"{{"title":"A fault","deeds":[{{"at_ms":3000,"label":"killed"}}]}}
         {{"began_ms":1000,"sockets":9,"mix":"dm=1","rate":50,"acked":45,"lost":0,"duplicate":0,

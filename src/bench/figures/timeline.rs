@@ -50,13 +50,21 @@ struct TimelineSecond {
     overdue: u64,
     p50_us: u64,
     p99_us: u64,
+    /// Nodes that answered.
+    nodes: Option<u32>,
     node_events: Option<u64>,
     watermark_lag_s: Option<f64>,
 }
 
 impl TimelineSecond {
+    /// What nodes say, if any of them does.
+    fn said<T>(&self, value: Option<T>) -> Option<T> {
+        value.filter(|_| self.nodes > Some(0))
+    }
+
     fn node_events_per_delivery(&self) -> Option<f64> {
-        (self.delivered > 0).then_some(self.node_events? as f64 / self.delivered as f64)
+        let events = self.said(self.node_events)?;
+        (self.delivered > 0).then_some(events as f64 / self.delivered as f64)
     }
 }
 
@@ -149,7 +157,7 @@ impl TimelineReport {
     fn lag(&self) -> Panel {
         self.panel(
             "largest lag of a watermark in seconds",
-            &[("watermark", 3, &|second| second.watermark_lag_s)],
+            &[("watermark", 3, &|second| second.said(second.watermark_lag_s))],
         )
     }
 
