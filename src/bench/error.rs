@@ -7,6 +7,9 @@ use crate::redis::{PoolError, RedisUrlError};
 /// Why a measurement ends early.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
+    /// What was given cannot be measured, or with: the caller's mistake.
+    #[error("{0}")]
+    Input(String),
     /// The nodes to measure could not be started.
     #[error("{0}")]
     Cluster(#[from] ClusterError),
@@ -22,9 +25,6 @@ pub enum BenchError {
     /// A client failed.
     #[error("client: {0}")]
     Client(#[from] ClientError),
-    /// What the caller gave cannot be measured with.
-    #[error("{0}")]
-    Input(String),
     /// An operation of the operating system failed.
     #[error("{0}")]
     Io(#[from] std::io::Error),

@@ -4,6 +4,7 @@ mod backend;
 mod baseline;
 mod chart;
 mod clients;
+mod cpu_split;
 mod delivery_log;
 mod error;
 mod fanout;
@@ -12,17 +13,20 @@ mod large_room;
 mod latency;
 mod load;
 mod nodes;
+mod preflight;
 mod process;
 mod recovery;
 mod relay;
 mod report;
 mod rooms;
+mod storm;
 mod usage;
 
 pub use baseline::plain_loop;
 pub use chart::{Axis, Chart, Mark, Panel, Scale, Series, SeriesStyle};
+pub use cpu_split::CpuSplit;
 pub use error::BenchError;
-pub use fanout::{FanoutBench, FanoutRow};
+pub use fanout::{FanoutBench, FanoutRow, FanoutSetup};
 pub use idle::{Idle, IdleRow, Large};
 pub use large_room::{LargeRoom, LargeRoomRow};
 pub use latency::LatencyPercentiles;
@@ -35,3 +39,7 @@ pub use recovery::{RecoveryBench, RecoveryRow};
 pub use relay::{Payload, Relay, RelayRow};
 pub use report::{Table, TableRow};
 pub use rooms::{Rooms, RoomsRow};
+pub use storm::{
+    BystanderReport, Comeback, GeneratorReport, NodesReport, SendsReport, Storm, StormFault,
+    StormPlace, StormReport, StormSize,
+};

@@ -10,9 +10,7 @@ use crate::telemetry::Received;
 /// A running node, as `ws://…/v1/ws,http://…`: where clients connect, and its operator's listener.
 #[derive(Debug, Clone)]
 pub struct RunningNode {
-    /// Where clients connect.
     pub(super) url: String,
-    /// Its operator's listener, as `host:port`.
     pub(super) operator: String,
 }
 
@@ -23,9 +21,22 @@ impl FromStr for RunningNode {
         let parts = text.split_once(',').and_then(|(url, operator)| {
             Some((url.strip_prefix("ws://")?, operator.strip_prefix("http://")?))
         });
-        let (url, operator) = parts.ok_or("it must be `ws://…/v1/ws,http://…`")?;
-        Ok(Self { url: format!("ws://{url}"), operator: operator.trim_end_matches('/').to_owned() })
+        let (url, operator) = parts.ok_or("it must be `ws://HOST:PORT/v1/ws,http://HOST:PORT`")?;
+        let operator = operator.trim_end_matches('/');
+        for (scheme, rest) in [("ws", url), ("http", operator)] {
+            let authority = rest.split('/').next().unwrap_or_default();
+            if !has_port(authority) {
+                return Err(format!("{scheme}://{authority}: the port is missing"));
+            }
+        }
+        Ok(Self { url: format!("ws://{url}"), operator: operator.to_owned() })
     }
+}
+
+/// Whether `host:port` has a port that a server can have.
+pub(super) fn has_port(authority: &str) -> bool {
+    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    port.is_some_and(|port| port > 0)
 }
 
 /// Nodes.
@@ -54,6 +65,12 @@ impl Counts {
         }
     }
 
+    /// Useful pushes among those received, echoes left out.
+    pub(super) fn useful_share(self) -> f64 {
+        let others = self.all - self.echo;
+        if others == 0 { 1.0 } else { self.useful as f64 / others as f64 }
+    }
+
     /// The sum of two.
     pub(super) const fn plus(self, other: Self) -> Self {
         Self {
@@ -61,12 +78,6 @@ impl Counts {
             echo: self.echo + other.echo,
             useful: self.useful + other.useful,
         }
-    }
-
-    /// Useful pushes among those received, echoes left out.
-    pub(super) fn useful_share(self) -> f64 {
-        let others = self.all - self.echo;
-        if others == 0 { 1.0 } else { self.useful as f64 / others as f64 }
     }
 
     /// Adds a node's metrics of the bus.
@@ -148,7 +159,8 @@ mod tests {
     fn a_running_node_is_two_addresses() {
         let node: RunningNode = "ws://127.0.0.1:1/v1/ws,http://127.0.0.1:2".parse().unwrap();
         assert_eq!((&*node.url, &*node.operator), ("ws://127.0.0.1:1/v1/ws", "127.0.0.1:2"));
-        for wrong in ["", "ws://a/v1/ws", "http://a,ws://b", "ws://a http://b"] {
+        for wrong in ["", "ws://a/v1/ws", "http://a,ws://b", "ws://a http://b", "ws://a:1,http://b"]
+        {
             assert!(wrong.parse::<RunningNode>().is_err(), "{wrong}");
         }
     }

@@ -43,8 +43,8 @@ pub fn raise_descriptors() -> std::io::Result<()> {
     rlimit::increase_nofile_limit(u64::MAX).map(drop)
 }
 
-/// Returns how many files the process may open.
-pub fn limit_of_process() -> std::io::Result<usize> {
+/// Returns the process's limit.
+pub fn descriptor_limit() -> std::io::Result<usize> {
     let soft = rlimit::Resource::NOFILE.get_soft()?;
     Ok(usize::try_from(soft).unwrap_or(usize::MAX))
 }

@@ -52,7 +52,10 @@ fn users_that_do_not_do_are_named() {
     with(&tokens(&["--life", "60"]), &[], "and the run needs 70 s: make tokens anew");
     with("{}", &[], "has 1 users, and 20 are needed");
     with(&good.replacen("\"user\":\"load-1\"", "\"user\":", 1), &[], "line 2: {\"user\":…");
-    refused(&[("--users-file", "/nowhere/users.json")], "--users-file: /nowhere/users.json: No such");
+    refused(
+        &[("--users-file", "/nowhere/users.json")],
+        "--users-file: /nowhere/users.json: No such",
+    );
     assert!(!Path::new("/nowhere").exists());
 }
 
