@@ -1,4 +1,4 @@
-//! The load generator: nodes and clients in one process, on real sockets.
+//! The load generator, and pictures of what it measured.
 
 mod backend;
 mod baseline;
@@ -8,9 +8,11 @@ mod cpu_split;
 mod delivery_log;
 mod error;
 mod fanout;
+mod figures;
 mod idle;
 mod large_room;
 mod latency;
+mod layout_simulation;
 mod load;
 mod nodes;
 mod preflight;
@@ -27,9 +29,11 @@ pub use chart::{Axis, Chart, Mark, Panel, Scale, Series, SeriesStyle};
 pub use cpu_split::CpuSplit;
 pub use error::BenchError;
 pub use fanout::{FanoutBench, FanoutRow, FanoutSetup};
+pub use figures::{FigureError, FigureKind};
 pub use idle::{Idle, IdleRow, Large};
 pub use large_room::{LargeRoom, LargeRoomRow};
 pub use latency::LatencyPercentiles;
+pub use layout_simulation::{LayoutRow, LayoutSimulation};
 pub use load::{
     Load, LoadBounds, LoadKind, LoadMix, LoadPace, LoadPopulation, LoadReport, LoadSecond,
     LoadServers, LoadTimes, LoadUsers, LoadWatched, WatchedProcess,

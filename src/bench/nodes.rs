@@ -10,7 +10,9 @@ use crate::telemetry::Received;
 /// A running node, as `ws://…/v1/ws,http://…`: where clients connect, and its operator's listener.
 #[derive(Debug, Clone)]
 pub struct RunningNode {
+    /// Where clients connect.
     pub(super) url: String,
+    /// Its operator's listener, as `host:port`.
     pub(super) operator: String,
 }
 
@@ -65,12 +67,6 @@ impl Counts {
         }
     }
 
-    /// Useful pushes among those received, echoes left out.
-    pub(super) fn useful_share(self) -> f64 {
-        let others = self.all - self.echo;
-        if others == 0 { 1.0 } else { self.useful as f64 / others as f64 }
-    }
-
     /// The sum of two.
     pub(super) const fn plus(self, other: Self) -> Self {
         Self {
@@ -78,6 +74,12 @@ impl Counts {
             echo: self.echo + other.echo,
             useful: self.useful + other.useful,
         }
+    }
+
+    /// Useful pushes among those received, echoes left out.
+    pub(super) fn useful_share(self) -> f64 {
+        let others = self.all - self.echo;
+        if others == 0 { 1.0 } else { self.useful as f64 / others as f64 }
     }
 
     /// Adds a node's metrics of the bus.

@@ -24,7 +24,7 @@ mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -152,11 +152,12 @@ impl Load {
         let metrics = NodeMetrics::new(servers.nodes.clone());
         let (watch, signals) = Watch::new(Arc::clone(&fleet), meter, metrics, on_second);
         let watching = tokio::spawn(watch.run());
+        let begins = SystemTime::now() + self.times.warm_up;
         let driven = self.drive(&fleet, &signals).await?;
         let watched = watching.await.map_err(|error| BenchError::Answer(error.to_string()))??;
         servers.stop().await?;
         let fleet = fleet.lock();
-        Ok(self.report(&fleet.ledger.figures, driven, watched))
+        Ok(self.report(&fleet.ledger.figures, begins, driven, watched))
     }
 
     /// Sends, waits for what is owed, and ends.
@@ -241,6 +242,7 @@ impl Load {
     fn report(
         &self,
         figures: &ledger::LoadFigures,
+        began: SystemTime,
         driven: Driven,
         watched: Watched,
     ) -> LoadReport {
@@ -262,6 +264,7 @@ impl Load {
             sockets: self.population.sessions(),
             rate,
             in_flight,
+            began_ms: began.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64,
             duration_ms: self.times.load.as_millis() as u64,
         };
         let seen = (watched.costs, watched.seconds);

@@ -29,6 +29,8 @@ pub struct LoadSettings {
     /// Requests that are unanswered at a time, in a closed loop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<u32>,
+    /// When the load began, behind the warm-up, in milliseconds since the Unix epoch.
+    pub began_ms: u64,
     /// How long the load lasted.
     pub duration_ms: u64,
 }
