@@ -59,6 +59,16 @@ impl LatencyRecorder {
         if self.0.is_empty() { 0 } else { self.0.value_at_quantile(share).min(self.0.max()) }
     }
 
+    /// The latency in µs by percentile, up to the last one that a single latency can show.
+    pub(super) fn curve(&self) -> Vec<(f64, f64)> {
+        const MOST: f64 = 99.999;
+        let last = (100.0 * (1.0 - 1.0 / self.0.len().max(1) as f64)).min(MOST);
+        // Each step takes away as much of what is left to 100: the axis gives them the same width.
+        let steps = (0..=100).map(|step| 100.0 - 100.0 * 10_f64.powf(-f64::from(step) / 20.0));
+        let shown = steps.filter(|percentile| *percentile <= last);
+        shown.map(|percentile| (percentile, self.quantile_us(percentile / 100.0) as f64)).collect()
+    }
+
     /// The percentiles of a report.
     pub(super) fn percentiles(&self) -> LatencyPercentiles {
         LatencyPercentiles {
@@ -89,6 +99,15 @@ mod tests {
         assert!(near(found.p50_us, 50_000) && near(found.p90_us, 90_000), "{found:?}");
         assert!(near(found.p99_us, 99_000) && near(found.p999_us, 99_900), "{found:?}");
         assert!(near(found.p9999_us, 99_990) && near(found.max_us, 100_000), "{found:?}");
+    }
+
+    #[test]
+    fn a_curve_rises_up_to_what_can_be_seen() {
+        let curve = recorder(1..=1000).curve();
+        assert!(curve.is_sorted_by(|one, other| one.0 < other.0 && one.1 <= other.1), "{curve:?}");
+        let last = curve.last().unwrap();
+        assert!(last.0 > 99.8 && last.0 <= 99.9 && last.1 > 990.0, "{last:?}");
+        assert!(recorder([]).curve().len() <= 1);
     }
 
     #[test]

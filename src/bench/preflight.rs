@@ -2,9 +2,10 @@
 
 use super::error::BenchError;
 use super::nodes::RunningNode;
-use super::usage::RedisServers;
 use crate::client::http_get;
+use crate::config::Config;
 use crate::node::descriptor_limit;
+use crate::redis::{RedisUrl, ShardAddress};
 
 /// Files that the load generator opens beside the sockets of its clients: its log, its event loop,
 /// and connections to nodes and Redis.
@@ -23,15 +24,16 @@ pub(super) fn check_sockets(flags: &str, sockets: usize) -> Result<(), BenchErro
     )))
 }
 
-/// Refuses Redis servers that do not answer.
+/// Refuses Redis servers that do not answer, or cannot be shards.
 pub(super) async fn check_redis(urls: &[String]) -> Result<(), BenchError> {
+    let options = Config::default().timeouts.redis.connect;
     for url in urls {
-        let asked = match RedisServers::new(std::slice::from_ref(url)) {
-            Ok(server) => server.cpu().await.map(drop),
-            Err(error) => Err(error),
-        };
-        // Addresses may hold passwords: the error names the server by itself.
-        asked.map_err(|error| BenchError::Input(format!("--redis: {error}")))?;
+        let url: RedisUrl =
+            url.parse().map_err(|error| BenchError::Input(format!("--redis: {error}")))?;
+        // The URL may hold a password: it is not shown.
+        let server = url.server();
+        let connected = ShardAddress::from(url).connect(&options, |_push| ()).await;
+        connected.map_err(|error| BenchError::Input(format!("--redis {server}: {error}")))?;
     }
     Ok(())
 }

@@ -111,9 +111,9 @@ fn rows_of_servers_of_their_own_have_the_documented_fields() {
 #[test]
 #[ignore = "needs redis-server"]
 fn a_row_of_heal_has_the_documented_fields() {
-    let redis = RedisServer::start(&[]).url();
-    let redis = format!("--redis={redis}");
-    check_rows(&["heal", "--json", "--sessions=20", "--seconds=2", &redis], 1, HEAL);
+    let redis = RedisServer::start(&[]);
+    let shard = format!("--redis={}", redis.url());
+    check_rows(&["heal", "--json", "--sessions=20", "--seconds=2", &shard], 1, HEAL);
 }
 
 #[test]

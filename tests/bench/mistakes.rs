@@ -31,7 +31,7 @@ fn options_out_of_bounds_are_named() {
     refused(&[("--url", "http://h/")], "it must be `ws://…/v1/ws`");
     let nowhere = format!("redis://127.0.0.1:{}", free_port());
     refused(&[("--redis", &nowhere)], "--redis: ");
-    refused(&[("--redis", "ftp://h")], "ftp://h");
+    refused(&[("--redis", "ftp://h")], "--redis: ");
     let one_room = [("--mix", "join=1"), ("--room-members", "20")];
     refused(&one_room, "--users 20 with --room-members 20 make one room");
 }
@@ -69,7 +69,7 @@ fn what_nodes_and_the_system_refuse_is_named() {
     rooms.assert_refused(&format!("cannot connect to {nowhere} to make rooms: "));
 
     let few = LoadRun::new(&[nowhere]).with("--users", "60").with_files(100).run();
-    few.assert_refused("--users × --devices is 60 sockets, which need 124 open files, and this process may open 100");
+    few.assert_refused("--users, --devices: 60 sockets are more than 36, which the limit of 100 ");
 
     let demo = Demo::start(1, &[], &[]);
     let urls = [demo.nodes[0].url.clone()];

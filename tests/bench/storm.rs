@@ -1,5 +1,7 @@
 //! `bench storm` against real processes, and what it must find.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use super::fields::{STORM, check};
@@ -7,6 +9,9 @@ use super::objects;
 use crate::harness::{Demo, DemoNode, Finished, LAME_DUCK, Process, RedisServer};
 
 const SESSIONS: u64 = 200;
+
+/// How long a storm may take beside builds: making a keyspace alone takes some seconds.
+const STORM_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The test's machine is busy: a late generator is no failure here.
 const SMALL: [&str; 6] =
@@ -20,7 +25,12 @@ fn storm(more: &[&str]) -> Finished {
     command.args(SMALL).args(more);
     // A drain of seconds tells no more than one of moments.
     command.env(LAME_DUCK, "300").env("NARROWCAST__TIMEOUTS__DRAIN_TIMEOUT_MS", "2000");
-    Process::run(&mut command)
+    let mut process = Process::start(&mut command);
+    let until = Instant::now() + STORM_PATIENCE;
+    while process.is_running() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    process.ended()
 }
 
 fn report(ended: &Finished) -> Value {

@@ -82,8 +82,7 @@ impl CostMeter {
                 .map_err(|error| BenchError::Input(format!("--pid {}: {error}", process.label)))
         };
         let first = watched.iter().map(usage).collect::<Result<Vec<_>, _>>()?;
-        let asked = redis.cpu().await;
-        let redis_first = asked.map_err(|error| BenchError::Input(format!("--redis: {error}")))?;
+        let redis_first = redis.cpu().await?;
         Ok(Self {
             watched,
             redis,

@@ -9,6 +9,7 @@ mod fleet;
 mod frame;
 mod ledger;
 mod mix;
+mod picture;
 mod population;
 mod report;
 mod rooms;
@@ -48,7 +49,7 @@ use self::verdict::{GeneratorLags, Judged};
 use self::watch::{OnSecond, Watch, WatchSignals, Watched};
 use super::clients::LoadTokens;
 use super::error::BenchError;
-use crate::node::descriptor_limit;
+use super::preflight::{check_nodes, check_redis, check_sockets};
 
 /// Most sessions that connect at once.
 const CONNECTING_MAX: usize = 64;
@@ -56,9 +57,6 @@ const CONNECTING_MAX: usize = 64;
 /// What a session may take to connect, all of them together at least a minute: users' tokens have to
 /// last for it.
 const CONNECT_S: u64 = 60;
-
-/// Files of the generator beside its sockets: streams, timers, and what asks Redis and operators.
-const OTHER_FILES: usize = 64;
 
 /// Without anything owed, a repeat may still come within this time.
 const QUIET: Duration = Duration::from_millis(300);
@@ -134,7 +132,7 @@ pub struct Load {
 impl Load {
     /// Runs it. `on_second` is told of each second, one second late where nodes are asked.
     pub async fn run(&self, on_second: OnSecond) -> Result<LoadReport, BenchError> {
-        self.check()?;
+        self.check().await?;
         let users = self.users()?;
         let servers = self.servers.start(&self.watched.redis).await?;
         let watched = self.watched.processes.iter().cloned().chain(servers.process()).collect();
@@ -190,15 +188,18 @@ impl Load {
         self.mix.has(LoadKind::Room) || self.mix.has(LoadKind::Join)
     }
 
-    fn check(&self) -> Result<(), BenchError> {
-        let sockets = self.population.sessions() as usize;
-        let (needed, limit) = (sockets + OTHER_FILES, descriptor_limit()?);
-        if needed > limit {
-            return Err(BenchError::Input(format!(
-                "--users × --devices is {sockets} sockets, which need {needed} open files, and this \
-                 process may open {limit}: raise `ulimit -n`, or lower one of them"
-            )));
+    /// Refuses what cannot be measured: the caller's mistakes first, then what others refuse.
+    async fn check(&self) -> Result<(), BenchError> {
+        self.check_options()?;
+        check_redis(&self.watched.redis).await?;
+        match &self.servers {
+            LoadServers::Nodes(nodes) => check_nodes(nodes).await,
+            LoadServers::Own(_) | LoadServers::Urls(_) => Ok(()),
         }
+    }
+
+    fn check_options(&self) -> Result<(), BenchError> {
+        check_sockets("--users, --devices", self.population.sessions() as usize)?;
         if self.mix.has(LoadKind::Join) && self.population.rooms() < 2 {
             let LoadPopulation { users, room_members, .. } = self.population;
             return Err(BenchError::Input(format!(

@@ -89,6 +89,9 @@ pub struct LoadReport {
     pub kinds: BTreeMap<&'static str, LoadKindReport>,
     /// Each second of it.
     pub seconds: Vec<LoadSecond>,
+    /// Latency in µs by percentile, for its picture.
+    #[serde(skip)]
+    pub curve: Vec<(f64, f64)>,
 }
 
 impl LoadReport {
@@ -118,6 +121,7 @@ impl LoadReport {
             costs,
             kinds: kinds.map(|kind| (kind.name(), kind_report(figures, kind))).collect(),
             seconds,
+            curve: figures.all.curve(),
         }
     }
 
@@ -132,7 +136,8 @@ impl LoadReport {
         lines
     }
 
-    fn headline(&self) -> String {
+    /// What was asked for, in words.
+    pub(super) fn headline(&self) -> String {
         let LoadSettings { mix, sockets, rate, in_flight, duration_ms, .. } = &self.settings;
         let form = match (rate, in_flight) {
             (Some(rate), _) => {

@@ -95,7 +95,7 @@ impl StormClient {
         self.shared.log.lock().refused("the node does not let it in");
     }
 
-    /// Sends as well: each message at its intended time, whatever was answered before.
+    /// Sends as well: each message at its intended time, without waiting for earlier answers.
     pub(super) async fn send(mut self, course: Course) {
         let mut waiting: AHashMap<Nonce, usize> = AHashMap::new();
         let mut turns = course.to.iter().cycle();

@@ -4,7 +4,7 @@ use crate::bench::error::BenchError;
 use crate::config::Config;
 use crate::node::{apply_schema, drop_keyspace};
 
-/// A keyspace that nobody else uses. It is dropped with this.
+/// A keyspace of one measurement. It is dropped with this.
 #[derive(Debug)]
 pub(super) struct OwnKeyspace {
     /// The configuration of a store in it, as TOML.

@@ -54,7 +54,7 @@ pub enum StormPlace {
     },
     /// One own node on an embedded store, which is started again where it was.
     Restart,
-    /// Nodes that somebody else runs.
+    /// Nodes that others run.
     Running {
         /// The nodes; the first is struck.
         nodes: Vec<RunningNode>,

@@ -101,7 +101,7 @@ impl StormNodes {
     }
 
     /// The nodes that serve after the fault: a node that is started again, or all but the first.
-    /// None are known of a single node that somebody else runs.
+    /// None are known of a single node that others run.
     pub(super) fn survivors(&self) -> &[RunningNode] {
         if self.again.is_some() { &self.addresses } else { &self.addresses[1..] }
     }
@@ -131,7 +131,7 @@ impl StormNodes {
         Ok(())
     }
 
-    /// The CPU time of own nodes that live; none of nodes that somebody else runs.
+    /// The CPU time of own nodes that live; none of nodes that others run.
     pub(super) fn cpu(&self) -> Option<Duration> {
         let survivors =
             if self.again.is_some() { &self.served[..] } else { self.served.get(1..)? };

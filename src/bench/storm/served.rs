@@ -41,7 +41,7 @@ impl ServedNode {
         let addresses = tokio::time::timeout(START_TIMEOUT, until_serving(&mut lines)).await;
         let addresses =
             addresses.map_err(|_elapsed| BenchError::Server("the node is silent"))??;
-        // A pipe that nobody reads would stop the node at last.
+        // A pipe without a reader would stop the node at last.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(Self { child, pid, addresses })
     }

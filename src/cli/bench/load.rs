@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 
+use super::failure;
+
 use crate::bench::{
-    BenchError, Load, LoadBounds, LoadMix, LoadPace, LoadPopulation, LoadReport, LoadSecond,
-    LoadServers, LoadTimes, LoadUsers, LoadWatched, RunningNode, WatchedProcess,
+    Load, LoadBounds, LoadMix, LoadPace, LoadPopulation, LoadReport, LoadSecond, LoadServers,
+    LoadTimes, LoadUsers, LoadWatched, RunningNode, WatchedProcess,
 };
 use crate::cli::CliFailure;
 use crate::cli::output::print_line;
 
-/// How nodes serve a mix of requests at a rate: latency, and whether anything is lost, doubled or
-/// out of order.
+/// How late are deliveries under a mix of requests, and is anything lost, doubled or disordered?
 ///
 /// It opens `--users` × `--devices` sockets, sends the mix, and judges each delivery. Without
 /// `--url` or `--node` it starts nodes of its own, in one process, as `config/loadtest.toml` has
@@ -31,6 +32,9 @@ pub(in crate::cli) struct LoadArguments {
     people: PeopleArguments,
     #[command(flatten)]
     judgement: JudgementArguments,
+    /// A file for a picture: latency by percentile, and rate and latency over time.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
     /// One JSON object.
     #[arg(long)]
     json: bool,
@@ -140,9 +144,13 @@ fn node_url(text: &str) -> Result<String, String> {
 
 impl LoadArguments {
     pub(super) async fn run(self) -> Result<(), CliFailure> {
-        let json = self.json;
+        let (json, svg) = (self.json, self.svg.clone());
         let report = self.load().run(Box::new(progress())).await.map_err(failure)?;
         print(&report, json)?;
+        if let Some(path) = svg {
+            let written = std::fs::write(&path, report.to_svg());
+            written.map_err(|error| CliFailure::Failed(format!("{}: {error}", path.display())))?;
+        }
         if report.failures.is_empty() {
             return Ok(());
         }
@@ -187,13 +195,6 @@ impl LoadArguments {
             },
             watched: LoadWatched { processes: servers.processes, redis: servers.redis },
         }
-    }
-}
-
-fn failure(error: BenchError) -> CliFailure {
-    match error {
-        BenchError::Input(why) => CliFailure::Usage(why),
-        error => CliFailure::failed(error),
     }
 }
 
