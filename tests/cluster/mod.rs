@@ -11,7 +11,7 @@ mod kill;
 mod layouts;
 mod leaving;
 mod left_rooms;
-mod lies;
+pub mod lies;
 mod memory;
 mod namesakes;
 mod nonces;

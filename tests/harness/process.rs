@@ -8,8 +8,9 @@ use super::lines::Lines;
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_narrowcast");
 
-/// How long a process may take to end by itself: above the default time for draining.
-const EXIT_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a process may take to end by itself: above the default time for draining, and
+/// what a command takes on a machine with much else to do.
+const EXIT_PATIENCE: Duration = Duration::from_mins(2);
 
 /// Between two looks at whether it has.
 const EXIT_POLL: Duration = Duration::from_millis(5);

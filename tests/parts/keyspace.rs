@@ -17,6 +17,7 @@ const ADDRESS: &str = "NARROWCAST_TEST_CQL";
 
 /// A keyspace that nobody else uses. It stays when the test ends: a server of tests is thrown
 /// away as a whole.
+#[derive(Clone)]
 pub struct Keyspace {
     /// The servers, which all have everything.
     nodes: Vec<String>,

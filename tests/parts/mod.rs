@@ -5,11 +5,11 @@
 mod change;
 mod costs;
 mod expiry;
-mod keyspace;
-mod layout;
+pub mod keyspace;
+pub mod layout;
 mod load;
 mod nodes;
-mod plant;
+pub mod plant;
 mod restored;
 mod store;
 mod story;

@@ -1,7 +1,8 @@
 //! Nodes, each a process of its own, that share Redis shards and a keyspace.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::keyspace::Keyspace;
@@ -20,9 +21,9 @@ const PATIENT: &str = "[timeouts]\nbucket_subscribe_timeout_ms = 15000\nsubscrib
 pub struct Plant {
     places: Vec<Place>,
     keyspace: Keyspace,
+    /// How the node of a configuration is started.
+    start: Arc<dyn Fn(&Path) -> Served + Send + Sync>,
     directory: tempfile::TempDir,
-    /// What nodes run that start from here on.
-    program: PathBuf,
 }
 
 /// Where a node runs. Its ports are its own for as long as the plant stands, so that devices and
@@ -34,6 +35,11 @@ struct Place {
     served: Option<Served>,
 }
 
+/// How a version of the program starts the node of a configuration.
+fn starting(program: PathBuf) -> impl Fn(&Path) -> Served {
+    move |config| Served::by(Command::new(&program), config)
+}
+
 impl Plant {
     /// A place without nodes, in a keyspace that is made first.
     pub fn new(keyspace: Keyspace) -> Self {
@@ -43,24 +49,24 @@ impl Plant {
     /// The same for a version of the program.
     pub fn of(program: PathBuf, keyspace: Keyspace) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let plant = Self { places: Vec::new(), keyspace, directory, program };
-        plant.apply_schema();
-        plant
+        keyspace.apply_schema_of(&program, directory.path());
+        Self { places: Vec::new(), keyspace, start: Arc::new(starting(program)), directory }
     }
 
-    fn apply_schema(&self) {
-        self.keyspace.apply_schema_of(&self.program, self.directory.path());
+    /// The same, whose nodes are started in another way.
+    pub fn started_by(self, start: impl Fn(&Path) -> Served + Send + Sync + 'static) -> Self {
+        Self { start: Arc::new(start), ..self }
     }
 
     /// From here on nodes start in another version, whose schema is applied first.
     pub fn upgrade(&mut self, program: PathBuf) {
+        self.keyspace.apply_schema_of(&program, self.directory.path());
         self.go_back(program);
-        self.apply_schema();
     }
 
     /// From here on nodes start in another version. The schema stays.
     pub fn go_back(&mut self, program: PathBuf) {
-        self.program = program;
+        self.start = Arc::new(starting(program));
     }
 
     /// What the process of a node runs.
@@ -104,9 +110,8 @@ impl Plant {
             place.operator,
         );
         std::fs::write(&place.config, text).expect("a file");
-        let mut command = Command::new(&self.program);
-        command.args(["serve", "--config"]).arg(&place.config);
-        place.served = Some(aside(move || Served::of(command)).await);
+        let (config, start) = (place.config.clone(), Arc::clone(&self.start));
+        place.served = Some(aside(move || start(&config)).await);
     }
 
     pub const fn keyspace(&self) -> &Keyspace {
