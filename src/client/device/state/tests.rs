@@ -226,7 +226,8 @@ fn waits_after_a_failure() {
     assert!(!machine.calls(now));
     let due = machine.due().expect("it comes back");
     assert!(due > now && machine.calls(due));
-    assert_eq!(seen(&mut machine), [], "there was no session to lose");
+    let refused = Seen::Refused { why: "no answer within 10 s".into() };
+    assert_eq!(seen(&mut machine), [refused], "there was no session to lose");
 }
 
 #[test]
