@@ -7,7 +7,7 @@ use crate::redis::{PoolError, RedisUrlError};
 /// Why a measurement ends early.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// What was given cannot be measured, or with: the caller's mistake.
+    /// What the caller gave cannot be measured, or cannot be measured with.
     #[error("{0}")]
     Input(String),
     /// The nodes to measure could not be started.

@@ -17,11 +17,8 @@ use super::nodes::{Counts, Nodes, RunningNode};
 use super::preflight::{check_nodes, check_redis, check_sockets};
 use super::report::TableRow;
 use crate::domain::{RoutingKey, UserId};
-use crate::layout::{Placement, Prediction, TopicLoad, Workload, jump, key_hash};
+use crate::layout::{Placement, Prediction, TopicLoad, Workload, placed_node};
 use crate::node::ClusterOptions;
-
-/// Buckets of the hash by which a load balancer places users.
-const PLACEMENT_BUCKETS: u64 = 65_536;
 
 /// Most publishes that are unanswered at once.
 const IN_FLIGHT: usize = 64;
@@ -199,7 +196,7 @@ impl FanoutBench {
             Placement::Random => None,
             Placement::Bucket => {
                 let id = UserId::parse(&name(user)).expect("names of the load are tokens");
-                Some(jump(key_hash(&RoutingKey::user(&id)) % PLACEMENT_BUCKETS, self.nodes) as usize)
+                Some(placed_node(&RoutingKey::user(&id), self.nodes) as usize)
             }
         };
         let mut place = || placed.unwrap_or_else(|| rng.random_range(0..self.nodes as usize));

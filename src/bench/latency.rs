@@ -13,7 +13,7 @@ const DIGITS: u8 = 3;
 
 /// Latencies in a fixed 200 KB, however many there are.
 #[derive(Debug, Clone)]
-pub struct LatencyRecorder(Histogram<u64>);
+pub(super) struct LatencyRecorder(Histogram<u64>);
 
 /// Percentiles in µs, by the names of the reports of `scripts/k6`; 0 if nothing was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -34,33 +34,43 @@ pub struct LatencyPercentiles {
 
 impl LatencyRecorder {
     /// Makes an empty one.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Histogram::new_with_max(LONGEST_US, DIGITS).expect("the bounds are constant"))
     }
 
     /// Records one latency.
-    pub fn record(&mut self, latency: Duration) {
+    pub(super) fn record(&mut self, latency: Duration) {
         let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.0.saturating_record(micros.min(LONGEST_US));
     }
 
     /// How many were recorded.
-    pub fn count(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         self.0.len()
     }
 
     /// Forgets them all.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.0.reset();
     }
 
     /// The latency in µs that a share of all do not exceed.
-    pub fn quantile_us(&self, share: f64) -> u64 {
+    pub(super) fn quantile_us(&self, share: f64) -> u64 {
         if self.0.is_empty() { 0 } else { self.0.value_at_quantile(share).min(self.0.max()) }
     }
 
+    /// The latency in µs by percentile, up to the last one that a single latency can show.
+    pub(super) fn curve(&self) -> Vec<(f64, f64)> {
+        const MOST: f64 = 99.999;
+        let last = (100.0 * (1.0 - 1.0 / self.0.len().max(1) as f64)).min(MOST);
+        // Each step takes away as much of what is left to 100: the axis gives them the same width.
+        let steps = (0..=100).map(|step| 100.0 - 100.0 * 10_f64.powf(-f64::from(step) / 20.0));
+        let shown = steps.filter(|percentile| *percentile <= last);
+        shown.map(|percentile| (percentile, self.quantile_us(percentile / 100.0) as f64)).collect()
+    }
+
     /// The percentiles of a report.
-    pub fn percentiles(&self) -> LatencyPercentiles {
+    pub(super) fn percentiles(&self) -> LatencyPercentiles {
         LatencyPercentiles {
             p50_us: self.quantile_us(0.5),
             p90_us: self.quantile_us(0.9),
@@ -92,12 +102,18 @@ mod tests {
     }
 
     #[test]
+    fn a_curve_rises_up_to_what_can_be_seen() {
+        let curve = recorder(1..=1000).curve();
+        assert!(curve.is_sorted_by(|one, other| one.0 < other.0 && one.1 <= other.1), "{curve:?}");
+        let last = curve.last().unwrap();
+        assert!(last.0 > 99.8 && last.0 <= 99.9 && last.1 > 990.0, "{last:?}");
+        assert!(recorder([]).curve().len() <= 1);
+    }
+
+    #[test]
     fn nothing_is_zero_and_days_are_an_hour() {
         let mut latencies = recorder([]);
-        assert_eq!(
-            (latencies.count(), latencies.percentiles()),
-            (0, LatencyPercentiles::default())
-        );
+        assert_eq!(latencies.percentiles(), LatencyPercentiles::default());
         latencies.record(Duration::from_hours(48));
         let max_us = latencies.percentiles().max_us;
         assert!(max_us.abs_diff(LONGEST_US) * 1000 <= LONGEST_US, "{max_us}");

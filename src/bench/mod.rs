@@ -1,15 +1,19 @@
-//! The load generator: nodes and clients in one process, on real sockets.
+//! The load generator, and pictures of what it measured.
 
 mod backend;
 mod baseline;
+mod chart;
 mod clients;
 mod cpu_split;
 mod delivery_log;
 mod error;
 mod fanout;
+mod figures;
 mod idle;
 mod large_room;
 mod latency;
+mod layout_simulation;
+mod load;
 mod nodes;
 mod preflight;
 mod process;
@@ -21,12 +25,19 @@ mod storm;
 mod usage;
 
 pub use baseline::plain_loop;
+pub use chart::{Axis, Chart, Mark, Panel, Scale, Series, SeriesStyle};
 pub use cpu_split::CpuSplit;
 pub use error::BenchError;
 pub use fanout::{FanoutBench, FanoutRow, FanoutSetup};
+pub use figures::{FigureError, FigureKind};
 pub use idle::{Idle, IdleRow, Large};
 pub use large_room::{LargeRoom, LargeRoomRow};
-pub use latency::{LatencyPercentiles, LatencyRecorder};
+pub use latency::LatencyPercentiles;
+pub use layout_simulation::{LayoutRow, LayoutSimulation};
+pub use load::{
+    Load, LoadBounds, LoadKind, LoadMix, LoadPace, LoadPopulation, LoadReport, LoadSecond,
+    LoadServers, LoadTimes, LoadUsers, LoadWatched, WatchedProcess,
+};
 pub use nodes::RunningNode;
 pub use preflight::check_redis;
 pub use recovery::{RecoveryBench, RecoveryRow};
@@ -37,4 +48,3 @@ pub use storm::{
     BystanderReport, Comeback, GeneratorReport, NodesReport, SendsReport, Storm, StormFault,
     StormPlace, StormReport, StormSize,
 };
-pub use usage::ProcessUsage;

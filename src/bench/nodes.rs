@@ -10,7 +10,9 @@ use crate::telemetry::Received;
 /// A running node, as `ws://…/v1/ws,http://…`: where clients connect, and its operator's listener.
 #[derive(Debug, Clone)]
 pub struct RunningNode {
+    /// Where clients connect.
     pub(super) url: String,
+    /// Its operator's listener, as `host:port`.
     pub(super) operator: String,
 }
 
@@ -65,10 +67,31 @@ impl Counts {
         }
     }
 
+    /// The sum of two.
+    pub(super) const fn plus(self, other: Self) -> Self {
+        Self {
+            all: self.all + other.all,
+            echo: self.echo + other.echo,
+            useful: self.useful + other.useful,
+        }
+    }
+
     /// Useful pushes among those received, echoes left out.
     pub(super) fn useful_share(self) -> f64 {
         let others = self.all - self.echo;
         if others == 0 { 1.0 } else { self.useful as f64 / others as f64 }
+    }
+
+    /// Adds a node's metrics of the bus.
+    pub(super) fn read(&mut self, metrics: &str) {
+        for line in metrics.lines() {
+            let sample = line.strip_prefix("narrowcast_bus_received_total{outcome=\"");
+            let sample =
+                sample.and_then(|rest| Some((rest.split('"').next()?, rest.rsplit_once(' ')?.1)));
+            if let Some((outcome, count)) = sample {
+                self.add(outcome, count.parse().unwrap_or_default());
+            }
+        }
     }
 
     fn add(&mut self, outcome: &str, count: u64) {
@@ -114,7 +137,7 @@ impl Nodes {
             Self::Running(nodes) => {
                 let mut counts = Counts::default();
                 for node in nodes {
-                    read_counts(&http_get(&node.operator, "/metrics").await?.1, &mut counts);
+                    counts.read(&http_get(&node.operator, "/metrics").await?.1);
                 }
                 Ok(counts)
             }
@@ -126,18 +149,6 @@ impl Nodes {
         if let Self::Own { cluster, directory } = self {
             cluster.stop().await;
             drop(directory);
-        }
-    }
-}
-
-/// Adds a node's metrics of the bus.
-fn read_counts(metrics: &str, counts: &mut Counts) {
-    for line in metrics.lines() {
-        let sample = line.strip_prefix("narrowcast_bus_received_total{outcome=\"");
-        let sample =
-            sample.and_then(|rest| Some((rest.split('"').next()?, rest.rsplit_once(' ')?.1)));
-        if let Some((outcome, count)) = sample {
-            counts.add(outcome, count.parse().unwrap_or_default());
         }
     }
 }
@@ -162,7 +173,7 @@ mod tests {
         let text = "# TYPE x counter\nnarrowcast_bus_received_total{outcome=\"useful\",class=\"user\"} 7\n\
                     narrowcast_bus_received_total{outcome=\"echo\",class=\"user\"} 2\n\
                     narrowcast_bus_received_total{outcome=\"wasted\",class=\"room\"} 3\nother 9\n";
-        read_counts(text, &mut counts);
+        counts.read(text);
         assert_eq!((counts.all, counts.echo, counts.useful), (12, 2, 7));
         assert!((counts.useful_share() - 0.7).abs() < 1e-9);
     }

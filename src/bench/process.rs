@@ -26,6 +26,8 @@ pub(super) struct ServerProcess {
     pub(super) pid: u32,
     /// Where clients connect, one address per node.
     pub(super) urls: Vec<String>,
+    /// Where operators ask, as `host:port`, one address per node that has one.
+    pub(super) operators: Vec<String>,
 }
 
 impl ServerProcess {
@@ -51,10 +53,14 @@ impl ServerProcess {
         let ended = || BenchError::Server("the server ended");
         let ready: Value = serde_json::from_str(&line.ok_or_else(ended)?)
             .map_err(|error| BenchError::Answer(error.to_string()))?;
-        let url = |node: &Value| node["url"].as_str().unwrap_or_default().to_owned();
-        let urls = ready["nodes"].as_array().into_iter().flatten().map(url).collect();
+        let nodes = ready["nodes"].as_array().cloned().unwrap_or_default();
+        let text = |node: &Value, name: &str| node[name].as_str().map(ToOwned::to_owned);
+        let urls = nodes.iter().filter_map(|node| text(node, "url")).collect();
+        let operator =
+            |node: &Value| text(node, "operator")?.strip_prefix("http://").map(Into::into);
+        let operators = nodes.iter().filter_map(operator).collect();
         let pid = child.id().ok_or_else(ended)?;
-        Ok(Self { child, _directory: directory, pid, urls })
+        Ok(Self { child, _directory: directory, pid, urls, operators })
     }
 
     /// What it used so far.

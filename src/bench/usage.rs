@@ -15,16 +15,16 @@ const TICKS_PER_SECOND: u64 = 100;
 
 /// What a process used so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ProcessUsage {
+pub(super) struct ProcessUsage {
     /// CPU time of all threads, user and system, in steps of 10 ms.
-    pub cpu: Duration,
+    pub(super) cpu: Duration,
     /// Memory that is resident now, in bytes.
-    pub resident_bytes: u64,
+    pub(super) resident_bytes: u64,
 }
 
 impl ProcessUsage {
     /// Reads the usage of a process. It fails if the process is gone.
-    pub fn of(pid: u32) -> Result<Self, BenchError> {
+    pub(super) fn of(pid: u32) -> Result<Self, BenchError> {
         let read = |file: &str| {
             fs::read_to_string(format!("/proc/{pid}/{file}"))
                 .map_err(|error| BenchError::Answer(format!("process {pid}: {error}")))
@@ -37,7 +37,7 @@ impl ProcessUsage {
     }
 
     /// Reads the usage of this process.
-    pub fn of_this_process() -> Result<Self, BenchError> {
+    pub(super) fn of_this_process() -> Result<Self, BenchError> {
         Self::of(getpid().as_raw_nonzero().get().unsigned_abs())
     }
 }

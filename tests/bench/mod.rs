@@ -1,7 +1,12 @@
 //! The load generator's commands, as people and programs use them.
 
 mod bad_input;
+mod beside_k6;
+mod controls;
 mod fields;
+mod load_run;
+mod mistakes;
+mod passes;
 mod storm;
 
 use serde_json::Value;
