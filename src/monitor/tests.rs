@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::figures::CounterRates;
 use super::node_sample::Counters;
 use super::{
-    Fleet, MonitorError, NodeReading, NodeRow, NodeSample, NodeTrouble, OperatorUrl, Samples,
+    MonitorError, NodeReading, NodeRow, NodeSample, NodeTrouble, OperatorUrl, Samples, WatchedNodes,
 };
 use crate::client::ClientError;
 
@@ -25,9 +25,9 @@ fn sample(boot: &str, at: Instant, metrics: &str) -> NodeSample {
     NodeSample::of(reading, at).with_readiness("ready".to_owned(), Vec::new())
 }
 
-fn fleet(urls: &[&str]) -> Fleet {
+fn fleet(urls: &[&str]) -> WatchedNodes {
     let urls: Vec<OperatorUrl> = urls.iter().map(|url| url.parse().expect("a URL")).collect();
-    Fleet::new(&urls)
+    WatchedNodes::new(&urls)
 }
 
 /// The row of a fleet of one node, after these reads.

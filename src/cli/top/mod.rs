@@ -38,7 +38,7 @@ use super::operators::operator_urls;
 use super::output::output_failure;
 use super::signals::StopRequests;
 use super::{CliFailure, block_on};
-use crate::monitor::{Fleet, OperatorUrl};
+use crate::monitor::{OperatorUrl, WatchedNodes};
 
 /// Most nodes: each has a row, and is read by a task of its own.
 const NODES_MAX: usize = 256;
@@ -104,21 +104,21 @@ fn check(urls: &[OperatorUrl]) -> Result<(), CliFailure> {
 }
 
 /// Notes a read. An address that is not an operator's listener ends the command.
-fn note(fleet: &mut Fleet, read: NodeRead) -> Result<(), CliFailure> {
-    fleet.note(read.place, read.at, read.read).map_err(CliFailure::failed)
+fn note(nodes: &mut WatchedNodes, read: NodeRead) -> Result<(), CliFailure> {
+    nodes.note(read.place, read.at, read.read).map_err(CliFailure::failed)
 }
 
 async fn print_once(urls: &[OperatorUrl], every: Duration, json: bool) -> Result<(), CliFailure> {
-    let mut fleet = Fleet::new(urls);
+    let mut nodes = WatchedNodes::new(urls);
     let mut reads = NodeReads::twice(urls, every);
     while let Some(read) = reads.next().await {
-        note(&mut fleet, read)?;
+        note(&mut nodes, read)?;
     }
-    report::print(&fleet, Instant::now(), json)
+    report::print(&nodes, Instant::now(), json)
 }
 
 async fn watch(urls: &[OperatorUrl], every: Duration) -> Result<(), CliFailure> {
-    let mut fleet = Fleet::new(urls);
+    let mut nodes = WatchedNodes::new(urls);
     let mut stop = StopRequests::of_terminal()?;
     let mut screen = TopScreen::open().map_err(|error| {
         CliFailure::Failed(format!("the terminal cannot be used, but --once can: {error}"))
@@ -129,8 +129,8 @@ async fn watch(urls: &[OperatorUrl], every: Duration) -> Result<(), CliFailure> 
     loop {
         let now = Instant::now();
         let draw = screen.draw(|width, height| {
-            let table = table(&fleet.rows(now), sort, Some(width));
-            View { table: &table, notes: &fleet.notes(), sort, every }.lines(
+            let table = table(&nodes.rows(now), sort, Some(width));
+            View { table: &table, notes: &nodes.notes(), sort, every }.lines(
                 width,
                 height,
                 &mut scroll,
@@ -138,7 +138,7 @@ async fn watch(urls: &[OperatorUrl], every: Duration) -> Result<(), CliFailure> 
         });
         draw.map_err(output_failure)?;
         tokio::select! {
-            Some(read) = reads.next() => note(&mut fleet, read)?,
+            Some(read) = reads.next() => note(&mut nodes, read)?,
             key = screen.key() => match key {
                 None | Some(Key::Quit) => return Ok(()),
                 Some(Key::Sort) => sort = sort.next(),

@@ -9,15 +9,15 @@ use super::name_text::harmless;
 use super::table::table;
 use crate::cli::CliFailure;
 use crate::cli::output::print_text;
-use crate::monitor::{Fleet, NodeRow, NodeTrouble};
+use crate::monitor::{NodeRow, NodeTrouble, WatchedNodes};
 use crate::telemetry::say_error;
 
 /// Prints all nodes, by their sessions. Fails if none was read.
-pub(super) fn print(fleet: &Fleet, now: Instant, json: bool) -> Result<(), CliFailure> {
-    let mut rows = fleet.rows(now);
+pub(super) fn print(nodes: &WatchedNodes, now: Instant, json: bool) -> Result<(), CliFailure> {
+    let mut rows = nodes.rows(now);
     rows.sort_by(|one, two| TopColumn::Sessions.order(one, two));
-    for note in fleet.notes() {
-        say_error(format_args!("narrowcast: warning: {}", harmless(&note)));
+    for warning in nodes.notes() {
+        say_error(format_args!("narrowcast: warning: {}", harmless(&warning)));
     }
     let lines: Vec<String> = if json {
         rows.iter().map(|row| object(row).to_string()).collect()

@@ -11,11 +11,11 @@ use super::operator_url::{MonitorError, OperatorUrl};
 
 /// All nodes that are watched, each by its place in the list of URLs.
 #[derive(Debug)]
-pub struct Fleet {
+pub struct WatchedNodes {
     nodes: Vec<NodeHistory>,
 }
 
-impl Fleet {
+impl WatchedNodes {
     /// Watches these.
     pub fn new(urls: &[OperatorUrl]) -> Self {
         Self { nodes: urls.iter().cloned().map(NodeHistory::new).collect() }
