@@ -98,15 +98,15 @@ fn a_node_that_is_away_has_a_row_and_the_others_their_figures() {
     let table = top(&["--every", "1s", "--from", node, &away, &silent.url()]);
     assert_eq!(table.code, Some(0), "{}", table.errors);
     let lines: Vec<&str> = table.output.lines().collect();
-    assert!(lines[1].starts_with("n1  ") && lines[1].ends_with("-"), "{}", table.output);
+    assert!(lines[1].starts_with("n1  ") && lines[1].ends_with('-'), "{}", table.output);
     let rest = lines[2..4].join("\n");
     assert!(rest.contains("cannot connect: Connection refused"), "{rest}");
     assert!(rest.contains("no answer within 3 s"), "{rest}");
     assert!(lines[4].ends_with("  2 away"), "{}", table.output);
-    let none = top(&["--once", "--every", "1s", "--from", &away]);
-    assert_eq!(none.code, Some(1), "{}", none.output);
-    assert_eq!(none.errors, "narrowcast: no node can be read\n");
-    assert!(none.output.contains(" s: cannot connect: Connection refused"), "{}", none.output);
+    let unread = top(&["--once", "--every", "1s", "--from", &away]);
+    assert_eq!(unread.code, Some(1), "{}", unread.output);
+    assert_eq!(unread.errors, "narrowcast: no node can be read\n");
+    assert!(unread.output.contains(" s: cannot connect: Connection refused"), "{}", unread.output);
 }
 
 #[test]

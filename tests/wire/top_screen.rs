@@ -5,6 +5,9 @@ use crate::harness::{Demo, FalseOperator, Process, PseudoTerminal, eventually};
 const UP: &str = "\x1b[A";
 const DOWN: &str = "\x1b[B";
 
+/// What ends `top` on a terminal.
+type End = fn(&PseudoTerminal, &Process);
+
 /// `top` of these nodes on a terminal.
 fn start(terminal: &PseudoTerminal, from: &[String]) -> Process {
     let mut command = Process::narrowcast();
@@ -59,13 +62,13 @@ async fn nodes_are_shown_at_any_size_and_q_gives_the_terminal_back() {
 #[tokio::test]
 async fn however_it_ends_the_terminal_is_as_before() {
     let demo = Demo::start(1, &[], &[]);
-    let end: [(&str, fn(&PseudoTerminal, &Process)); 4] = [
+    let ends: [(&str, End); 4] = [
         ("Ctrl-C", |terminal, _| terminal.press("\x03")),
         ("Esc", |terminal, _| terminal.press("\x1b")),
         ("SIGTERM", |_, top| top.signal("TERM")),
         ("SIGINT", |_, top| top.signal("INT")),
     ];
-    for (name, end) in end {
+    for (name, end) in ends {
         let terminal = PseudoTerminal::open(80, 24);
         let mut top = start(&terminal, &urls(&demo));
         seen(&terminal, name, |lines| lines[2].starts_with("n1")).await;
@@ -101,7 +104,7 @@ async fn a_node_that_goes_is_away_and_the_others_stay() {
     drop(two);
     seen(&terminal, "another one is away", |lines| {
         let away = lines.iter().filter(|line| line.contains("away ")).count();
-        lines[0].starts_with("1 of 3 nodes") && away == 2 && lines[2].ends_with("-")
+        lines[0].starts_with("1 of 3 nodes") && away == 2 && lines[2].ends_with('-')
     })
     .await;
     terminal.press("q");
