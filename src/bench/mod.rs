@@ -39,6 +39,7 @@ pub use load::{
     LoadServers, LoadTimes, LoadUsers, LoadWatched, WatchedProcess,
 };
 pub use nodes::RunningNode;
+pub use preflight::check_redis;
 pub use recovery::{RecoveryBench, RecoveryRow};
 pub use relay::{Payload, Relay, RelayRow};
 pub use report::{Table, TableRow};

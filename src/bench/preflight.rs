@@ -25,7 +25,7 @@ pub(super) fn check_sockets(flags: &str, sockets: usize) -> Result<(), BenchErro
 }
 
 /// Refuses Redis servers that do not answer, or cannot be shards.
-pub(super) async fn check_redis(urls: &[String]) -> Result<(), BenchError> {
+pub async fn check_redis(urls: &[String]) -> Result<(), BenchError> {
     let options = Config::default().timeouts.redis.connect;
     for url in urls {
         let url: RedisUrl =

@@ -16,7 +16,7 @@ use super::cpu_split::{CpuMeter, ServersAre};
 use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
 use super::fanout::{finish_all, finish_one};
-use super::preflight::{check_redis, check_sockets};
+use super::preflight::check_sockets;
 use super::process::ServerProcess;
 use super::report::TableRow;
 use super::usage::RedisServers;
@@ -122,7 +122,6 @@ impl Relay {
     /// Measures once, on a fresh server.
     pub async fn run(&self) -> Result<RelayRow, BenchError> {
         check_sockets("--users", (self.users * DEVICES) as usize)?;
-        check_redis(&self.redis).await?;
         let server = self.server().await?;
         let redis = RedisServers::new(&self.redis)?;
         let log = Arc::new(DeliveryLog::new(self.events as usize));

@@ -61,7 +61,7 @@ impl Storm {
         until(self.settle, || crowd.shared.log.lock().unsettled() == 0).await;
         let log = crowd.shared.log.lock();
         let (comeback, sends) = (comeback(&log), sends(&log));
-        let failures = failures(&comeback, &sends);
+        let failures = failures(&comeback, &sends, nodes.addresses.len() == 1);
         let generator = GeneratorReport {
             generator_lag_p99_us: lag.quantile_us(0.99),
             send_lag_p99_us: log.send_lag.quantile_us(0.99),

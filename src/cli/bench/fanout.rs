@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::failure;
+use super::{buckets, failure};
 use crate::bench::{FanoutBench, FanoutRow, RunningNode, Table};
 use crate::cli::CliFailure;
 use crate::cli::output::output_failure;
@@ -21,7 +21,7 @@ pub(in crate::cli) struct FanoutArguments {
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100))]
     nodes: u32,
     /// Bucket counts, one row each.
-    #[arg(long, value_delimiter = ',', default_value = "1,64,4096,65536,1048576", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    #[arg(long, value_delimiter = ',', default_value = "1,64,4096,65536,1048576", value_parser = buckets)]
     buckets: Vec<u32>,
     /// A Redis shard; may be given several times. Without one the nodes are joined in memory.
     #[arg(long)]

@@ -30,6 +30,7 @@ use super::signals::StopRequests;
 use super::{CliFailure, settings};
 use crate::bench::{BenchError, plain_loop};
 use crate::config::Config;
+use crate::layout::BucketCount;
 use crate::node::ClusterError;
 
 /// Measures. Each command answers one question.
@@ -99,6 +100,12 @@ impl Bench {
     }
 }
 
+/// Reads a number of buckets.
+fn buckets(text: &str) -> Result<u32, String> {
+    let count: u32 = text.parse().map_err(|error| format!("{error}"))?;
+    BucketCount::new(count.into()).map(|_valid| count).map_err(|error| format!("it {error}"))
+}
+
 /// What was given wrongly is the caller's mistake; anything else is a failure.
 fn failure(error: BenchError) -> CliFailure {
     match error {
@@ -123,6 +130,6 @@ async fn unless_stopped(
 /// The logs of dozens of nodes would make a table hard to read.
 fn quiet() -> crate::config::TelemetryConfig {
     let mut telemetry = Config::default().telemetry;
-    telemetry.log = "warn".into();
+    telemetry.log = "warn,scylla=off".into();
     telemetry
 }

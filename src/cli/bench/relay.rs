@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::failure;
-use crate::bench::{Payload, Relay, RelayRow, Table};
+use crate::bench::{Payload, Relay, RelayRow, Table, check_redis};
 use crate::cli::CliFailure;
 use crate::cli::output::output_failure;
 
@@ -47,6 +47,8 @@ pub(in crate::cli) struct RelayArguments {
 
 impl RelayArguments {
     pub(super) async fn run(self) -> Result<(), CliFailure> {
+        // The first row may be without Redis.
+        check_redis(&self.redis).await.map_err(failure)?;
         let mut table = Table::<RelayRow>::begin(self.json);
         for _ in 0..self.rounds {
             for &nodes in &self.nodes {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::failure;
+use super::{buckets, failure};
 use crate::bench::{Rooms, RoomsRow, Table};
 use crate::cli::CliFailure;
 use crate::cli::output::output_failure;
@@ -22,7 +22,7 @@ pub(in crate::cli) struct RoomsArguments {
     #[arg(long)]
     redis: Vec<String>,
     /// Buckets of each class.
-    #[arg(long, default_value_t = 1_048_576, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    #[arg(long, default_value_t = 1_048_576, value_parser = buckets)]
     buckets: u32,
     /// Users.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(2..=100_000))]

@@ -39,7 +39,7 @@ fn back(mut log: StormLog, begin: Instant) -> StormLog {
 }
 
 fn judged(log: &StormLog) -> Vec<String> {
-    failures(&comeback(log), &sends(log))
+    failures(&comeback(log), &sends(log), false)
 }
 
 #[test]
@@ -92,6 +92,8 @@ fn planted_faults_of_messages_are_named() {
     let refused = SendOutcomeSeen::Refused { code: "unavailable".into(), message: String::new() };
     log.answered(0, refused);
     assert!(judged(&log)[0].ends_with("(refused)"), "{:?}", judged(&log));
+    let struck = failures(&comeback(&log), &sends(&log), true);
+    assert_eq!(struck, Vec::<String>::new(), "a node that starts may refuse its own sender");
 }
 
 #[test]
