@@ -132,8 +132,8 @@ impl Scale {
         match self {
             Self::Linear => {
                 let step = step(greatest - least);
-                let (first, last) = ((least / step).ceil() as i64, (greatest / step + 1e-9) as i64);
-                (first..=last).map(|tick| tick as f64 * step).collect()
+                let steps = (least / step).ceil() as i64..=(greatest / step + 1e-9) as i64;
+                steps.map(|tick| tick as f64 * step).collect()
             }
             Self::Log => {
                 let fine = (greatest / least).log10() <= FINE_DECADES;

@@ -51,20 +51,20 @@ impl Series {
 
 /// The least and the greatest of some points, in their order; a gap if one of them is a gap.
 fn extremes(points: &[(f64, f64)]) -> [(f64, f64); 2] {
-    let (first, last) = (points[0], points[points.len() - 1]);
-    if points.iter().any(|(_, y)| !y.is_finite()) {
-        return [(first.0, f64::NAN), (last.0, f64::NAN)];
-    }
-    let (mut least, mut greatest) = (first, first);
+    let mut found = [points[0]; 2];
     for &point in points {
-        if point.1 < least.1 {
-            least = point;
+        if !point.1.is_finite() {
+            return [(points[0].0, f64::NAN), (points[points.len() - 1].0, f64::NAN)];
         }
-        if point.1 > greatest.1 {
-            greatest = point;
+        if point.1 < found[0].1 {
+            found[0] = point;
+        }
+        if point.1 > found[1].1 {
+            found[1] = point;
         }
     }
-    if least.0 <= greatest.0 { [least, greatest] } else { [greatest, least] }
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    found
 }
 
 #[cfg(test)]

@@ -51,14 +51,13 @@ pub(super) fn chart(mut rows: Vec<RateRow>) -> Option<Chart> {
 }
 
 fn latencies(rows: &[RateRow]) -> Vec<Series> {
-    let percentiles: [(&str, fn(&RateRow) -> u64); 4] = [
-        ("p99.9", |row| row.p999_us),
-        ("p99", |row| row.p99_us),
-        ("p90", |row| row.p90_us),
-        ("p50", |row| row.p50_us),
-    ];
-    let lines = percentiles.into_iter().enumerate();
-    lines.map(|(color, (name, us))| line(name, color, rows, |row| us(row) as f64 / 1e3)).collect()
+    let millis = |us: u64| us as f64 / 1e3;
+    vec![
+        line("p99.9", 0, rows, |row| millis(row.p999_us)),
+        line("p99", 1, rows, |row| millis(row.p99_us)),
+        line("p90", 2, rows, |row| millis(row.p90_us)),
+        line("p50", 3, rows, |row| millis(row.p50_us)),
+    ]
 }
 
 fn line(name: &str, color: usize, rows: &[RateRow], y: impl Fn(&RateRow) -> f64) -> Series {

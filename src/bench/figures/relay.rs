@@ -28,7 +28,7 @@ impl CpuRow {
 }
 
 pub(super) fn chart(rows: &[CpuRow]) -> Option<Chart> {
-    let servers = distinct(rows, |row| row.server_name());
+    let servers = distinct(rows, CpuRow::server_name);
     let rates = distinct(rows, |row| row.rate);
     let last = servers.len().checked_sub(1)? as f64;
     let names = servers.iter().enumerate().map(|(place, name)| (place as f64, name.clone()));
