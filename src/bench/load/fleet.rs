@@ -285,9 +285,12 @@ impl Fleet {
     /// Keeps the cursor. The first one of a connection tells what it missed.
     fn cursor(&mut self, session: u32, frame: &NodeFrame<'_>) {
         let Some(LoadCursor { cursor, resumed, reason, gaps }) = frame.fields() else { return };
-        self.sessions[session as usize].cursor = Some(cursor);
-        gaps.into_iter().for_each(|gap| self.fill(session, gap, None));
-        if resumed == Some(false) && reason.as_deref() != Some("no_cursor") {
+        let state = &mut self.sessions[session as usize];
+        state.cursor = Some(cursor);
+        let unfilled = std::mem::take(&mut state.unfilled);
+        let reload_due = std::mem::take(&mut state.reload_due);
+        gaps.into_iter().chain(unfilled).for_each(|gap| self.fill(session, gap, None));
+        if reload_due || resumed == Some(false) && reason.as_deref() != Some("no_cursor") {
             self.load_inbox(session, None);
         }
         let state = &self.sessions[session as usize];
