@@ -2,6 +2,7 @@
 //! gives. Tests that need a service besides are marked `ignore` with its name, so that the
 //! everyday run needs none; `scripts/test` runs them all.
 
+mod alarms;
 mod balancer;
 mod bench;
 mod cluster;
