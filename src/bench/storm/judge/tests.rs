@@ -73,7 +73,7 @@ fn a_session_that_never_resumes_is_named() {
 fn planted_faults_of_messages_are_named() {
     type Plant = fn(&mut StormLog);
     let plants: [(Plant, &str); 6] = [
-        (|log| assert!(log.sending(STRUCK, false, Instant::now()) > 0), "unknown"),
+        (|log| _ = log.sending(STRUCK, false, Instant::now()), "unknown"),
         (|log| log.messages[0].arrivals = 0, "lost"),
         (|log| log.arrived(STRUCK, 0, false, Instant::now()), "duplicate"),
         (|log| log.arrived(OTHER, 0, false, Instant::now()), "stray"),
