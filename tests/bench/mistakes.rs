@@ -30,8 +30,8 @@ fn options_out_of_bounds_are_named() {
     refused(&[("--pid", "node=0")], "--pid node: process 0: ");
     refused(&[("--url", "http://h/")], "it must be `ws://…/v1/ws`");
     let nowhere = format!("redis://127.0.0.1:{}", free_port());
-    refused(&[("--redis", &nowhere)], "--redis: ");
-    refused(&[("--redis", "ftp://h")], "--redis: ");
+    refused(&[("--redis", &nowhere)], "--redis 127.0.0.1:");
+    refused(&[("--redis", "ftp://h")], "redis:// or rediss:// is required");
     let one_room = [("--mix", "join=1"), ("--room-members", "20")];
     refused(&one_room, "--users 20 with --room-members 20 make one room");
 }

@@ -33,7 +33,7 @@ const GAP_PAGE: u32 = 200;
 
 /// The sessions, and the judge of what they see.
 #[derive(Debug)]
-pub(super) struct Fleet {
+pub(super) struct LoadFleet {
     pub(super) run: Arc<LoadRun>,
     pub(super) ledger: LoadLedger,
     pub(super) sessions: Vec<LoadSession>,
@@ -51,9 +51,9 @@ pub(super) struct Fleet {
 }
 
 /// The sessions, shared by their tasks on one thread.
-pub(super) type SharedFleet = Arc<Mutex<Fleet>>;
+pub(super) type SharedFleet = Arc<Mutex<LoadFleet>>;
 
-impl Fleet {
+impl LoadFleet {
     pub(super) fn new(run: Arc<LoadRun>, ledger: LoadLedger) -> Self {
         let sessions = (0..run.population.sessions()).map(|_| LoadSession::default()).collect();
         Self {

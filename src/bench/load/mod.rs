@@ -35,7 +35,7 @@ use tokio::time::Instant;
 use self::costs::CostMeter;
 pub use self::costs::WatchedProcess;
 use self::drive::{Drive, Driven};
-use self::fleet::{Fleet, SharedFleet};
+use self::fleet::{LoadFleet, SharedFleet};
 use self::ledger::LoadLedger;
 pub use self::mix::{LoadKind, LoadMix};
 pub use self::population::LoadPopulation;
@@ -145,7 +145,7 @@ impl LoadBench {
             rooms::make_rooms(&run, &service).await?;
         }
         let ledger = LoadLedger::new(self.population, self.bounds.late, self.comes_back);
-        let fleet: SharedFleet = Arc::new(Mutex::new(Fleet::new(run, ledger)));
+        let fleet: SharedFleet = Arc::new(Mutex::new(LoadFleet::new(run, ledger)));
         open(&fleet).await?;
         if self.mix.has(LoadKind::Join) {
             let changes = rooms::start_changes(&fleet, &service);
