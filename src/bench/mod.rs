@@ -14,6 +14,7 @@ mod recovery;
 mod relay;
 mod report;
 mod rooms;
+mod send_limits;
 
 pub use baseline::plain_loop;
 pub use error::BenchError;
@@ -25,3 +26,4 @@ pub use recovery::{RecoveryBench, RecoveryRow};
 pub use relay::{Payload, Relay, RelayRow};
 pub use report::{Table, TableRow};
 pub use rooms::{Rooms, RoomsRow};
+pub use send_limits::SendLimits;
