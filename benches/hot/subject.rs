@@ -20,6 +20,9 @@ fn texts() -> Vec<String> {
 /// Reads one subject.
 pub fn parse() -> Outcome<Step> {
     let texts = texts();
+    for text in &texts {
+        Subject::parse(text)?;
+    }
     let mut next = (0..SUBJECTS).cycle();
     Ok(Box::new(move || {
         let text = &texts[next.next().unwrap_or_default()];
