@@ -41,6 +41,7 @@
 //! | `worker` | one event loop |
 //! | `node` | composition, start and stop |
 //! | `client` | a WebSocket client, for commands, load and tests |
+//! | `monitor` | what running nodes tell at their operators' listeners |
 //! | `bench` | the load generator |
 //! | `cli` | commands and exit codes |
 //! | `simulation` | in tests only: the watermark on simulated schedules |
@@ -112,6 +113,7 @@ pub mod hub;
 pub(crate) mod interest;
 pub mod layout;
 pub(crate) mod limiter;
+pub(crate) mod monitor;
 pub mod node;
 pub(crate) mod ops;
 pub mod protocol;

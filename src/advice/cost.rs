@@ -56,7 +56,7 @@ impl BucketCost {
             node_events_per_s: load.per_second(nodes, buckets).1,
             reach: load.reach(nodes, buckets),
             useful_share: load.useful_share(nodes, buckets),
-            subscriptions_per_node: load.subscriptions(buckets),
+            subscriptions_per_node: load.subscriptions(nodes, buckets),
         }
     }
 }
@@ -88,7 +88,7 @@ impl ClusterLoad {
 
     /// What these bucket counts cost each of so many shards.
     pub fn shard_cost(&self, buckets: &BucketCounts, shards: u32) -> ShardCost {
-        let count = |load: &ClassLoad| load.subscriptions(buckets.of(load.class));
+        let count = |load: &ClassLoad| load.subscriptions(self.nodes, buckets.of(load.class));
         let each: f64 = self.classes.iter().map(count).sum();
         let subscriptions = each * f64::from(self.nodes) / f64::from(shards);
         ShardCost {

@@ -1,11 +1,7 @@
 //! What a cluster carries: how much is published, and on how many nodes its keys are held.
 
 use crate::domain::Class;
-use crate::layout::{BucketCount, Placement, PublishPlan, plan};
-
-/// Buckets of the hash by which a load balancer places users: from this many on, users who share a
-/// bucket share a node.
-const PLACEMENT_BUCKETS: u32 = 65_536;
+use crate::layout::{BucketCount, PlacedKeys, Placement, PublishPlan, plan};
 
 /// The keys of one class, and what is published to them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,35 +42,45 @@ pub struct ClusterLoad {
 }
 
 impl ClassLoad {
-    /// The share of the class's buckets that a node holds.
-    pub(super) fn held_share(&self, buckets: BucketCount) -> f64 {
-        let others = 1.0 - 1.0 / f64::from(buckets.get());
-        1.0 - others.powf(self.keys_per_node)
+    /// The share of the class's buckets that a node, of `nodes`, holds.
+    pub(super) fn held_share(&self, nodes: u32, buckets: BucketCount) -> f64 {
+        match self.placement {
+            Placement::Random => {
+                1.0 - (1.0 - 1.0 / f64::from(buckets.get())).powf(self.keys_per_node)
+            }
+            Placement::Bucket => self.placed(nodes, buckets).held(),
+        }
     }
 
     /// The buckets that a node subscribes to.
-    pub(super) fn subscriptions(&self, buckets: BucketCount) -> f64 {
-        f64::from(buckets.get()) * self.held_share(buckets)
+    pub(super) fn subscriptions(&self, nodes: u32, buckets: BucketCount) -> f64 {
+        f64::from(buckets.get()) * self.held_share(nodes, buckets)
     }
 
     /// How likely a node without a key holds its bucket for another key.
-    fn chance(&self, buckets: BucketCount) -> f64 {
+    fn chance(&self, nodes: u32, buckets: BucketCount) -> f64 {
         match self.placement {
-            Placement::Bucket if buckets.get() >= PLACEMENT_BUCKETS => 0.0,
-            Placement::Bucket | Placement::Random => self.held_share(buckets),
+            Placement::Random => self.held_share(nodes, buckets),
+            Placement::Bucket => self.placed(nodes, buckets).held_by_others(),
         }
+    }
+
+    /// Each key is on one node.
+    fn placed(&self, nodes: u32, buckets: BucketCount) -> PlacedKeys {
+        let keys = self.keys_per_node * f64::from(nodes);
+        PlacedKeys { nodes, keys, buckets: buckets.get() }
     }
 
     /// How many of `nodes` receive a publish to one bucket.
     pub(super) fn reach(&self, nodes: u32, buckets: BucketCount) -> f64 {
         let elsewhere = (f64::from(nodes) - self.holders).max(0.0);
-        self.holders + elsewhere * self.chance(buckets)
+        self.holders + elsewhere * self.chance(nodes, buckets)
     }
 
     /// Publishes to Redis and node events a second, by the plan that nodes choose.
     pub(super) fn per_second(&self, nodes: u32, buckets: BucketCount) -> (f64, f64) {
         let keys = self.keys_per_publish.round() as usize;
-        match plan(keys, nodes, self.held_share(buckets)) {
+        match plan(keys, nodes, self.held_share(nodes, buckets)) {
             PublishPlan::Buckets => {
                 let copies = self.publishes_per_s * self.keys_per_publish;
                 (copies, copies * self.reach(nodes, buckets))
@@ -87,7 +93,7 @@ impl ClassLoad {
     pub(super) fn useful_share(&self, nodes: u32, buckets: BucketCount) -> f64 {
         let useful = (self.holders - self.publisher_holds).max(0.0);
         let elsewhere = (f64::from(nodes) - 1.0 - useful).max(0.0);
-        let received = useful + elsewhere * self.chance(buckets);
+        let received = useful + elsewhere * self.chance(nodes, buckets);
         if received <= 0.0 { 1.0 } else { useful / received }
     }
 }

@@ -8,5 +8,5 @@ pub use grants::Grants;
 pub use principal::{Principal, TokenScope};
 pub use token::{
     Claims, Mint, TOKEN_BYTES_MAX, TokenError, TokenKey, TokenPermissions, Verifier, check_length,
-    claimed_user, token_keys,
+    claimed_expiry, claimed_user, token_keys,
 };

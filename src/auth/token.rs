@@ -295,6 +295,19 @@ struct NamedUser {
     sub: String,
 }
 
+/// Returns when a token ends, in seconds since the epoch, without any check of the token: for load,
+/// which has to end before.
+pub fn claimed_expiry(token: &str) -> Option<u64> {
+    let claims: ClaimedExpiry = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
+    Some(claims.exp)
+}
+
+/// The claim that says when it ends.
+#[derive(Deserialize)]
+struct ClaimedExpiry {
+    exp: u64,
+}
+
 fn principal(claims: &Claims) -> Result<Principal, TokenError> {
     let sub = |error: GrammarError| TokenError::Claim { claim: "sub", reason: error.to_string() };
     Ok(Principal {

@@ -19,29 +19,48 @@ pub(super) struct Backend {
 }
 
 impl Backend {
-    /// Connects to the node whose WebSocket is at `url`.
+    /// Connects to the node whose WebSocket is at `url`, with a token of the development key.
     pub(super) async fn connect(url: &str) -> Result<Self, BenchError> {
-        let authority = url.trim_start_matches("ws://").split('/').next().unwrap_or_default();
+        Self::connect_as(url, &LoadTokens::new().of_service()).await
+    }
+
+    /// Connects with a token that has the scope `service`.
+    pub(super) async fn connect_as(url: &str, token: &str) -> Result<Self, BenchError> {
+        let authority =
+            url.trim_start_matches("ws://").split(['/', '?']).next().unwrap_or_default();
         let sender = open(authority).await?;
-        let bearer = format!("Bearer {}", LoadTokens::new().of_service());
+        let bearer = format!("Bearer {token}");
         Ok(Self { sender, authority: authority.to_owned(), bearer })
     }
 
     /// Puts a document, which must be accepted.
     pub(super) async fn put(&mut self, path: &str, body: &str) -> Result<(), BenchError> {
+        let (status, body) = self.ask(Method::PUT, path, body).await?;
+        if status.is_success() {
+            return Ok(());
+        }
+        Err(BenchError::Answer(format!("{path}: {status} {body}")))
+    }
+
+    /// Makes a request, and returns the status and the text of its answer.
+    pub(super) async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: &str,
+    ) -> Result<(StatusCode, String), BenchError> {
         let request = Request::builder()
-            .method(Method::PUT)
+            .method(method)
             .uri(path)
             .header(HOST, &self.authority)
             .header(AUTHORIZATION, &self.bearer)
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
             .map_err(|error| BenchError::Answer(error.to_string()))?;
-        let (status, body) = ask(&mut self.sender, request).await?;
-        if status.is_success() {
-            return Ok(());
-        }
-        Err(BenchError::Answer(format!("{path}: {status} {body}")))
+        let response = self.sender.send_request(request).await.map_err(wrong)?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(wrong)?.to_bytes();
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
 }
 
@@ -54,16 +73,6 @@ async fn open(authority: &str) -> Result<SendRequest<Full<Bytes>>, BenchError> {
         }
     });
     Ok(sender)
-}
-
-async fn ask(
-    sender: &mut SendRequest<Full<Bytes>>,
-    request: Request<Full<Bytes>>,
-) -> Result<(StatusCode, String), BenchError> {
-    let response = sender.send_request(request).await.map_err(wrong)?;
-    let status = response.status();
-    let body = response.into_body().collect().await.map_err(wrong)?.to_bytes();
-    Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
 fn wrong(error: hyper::Error) -> BenchError {

@@ -22,8 +22,8 @@ const CONNECTING_MAX: usize = 64;
 /// How long the last deliveries may take before they count as lost.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a token of the load lives, in seconds.
-const TOKEN_LIFE: u64 = 3600;
+/// How long a token of the load lives, in seconds: longer than any measurement.
+const TOKEN_LIFE: u64 = 4 * 3600;
 
 /// From one check whether they have come to the next.
 const SETTLE_POLL: Duration = Duration::from_millis(10);

@@ -7,6 +7,9 @@ use crate::redis::{PoolError, RedisUrlError};
 /// Why a measurement ends early.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
+    /// What the caller gave cannot be measured, or cannot be measured with.
+    #[error("{0}")]
+    Input(String),
     /// The nodes to measure could not be started.
     #[error("{0}")]
     Cluster(#[from] ClusterError),

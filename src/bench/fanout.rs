@@ -10,16 +10,15 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::clients::{ClientRole, LoadTokens, Member, assemble, settle};
+use super::cpu_split::{CpuMeter, CpuSplit, ServersAre};
 use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
 use super::nodes::{Counts, Nodes, RunningNode};
+use super::preflight::{check_nodes, check_redis, check_sockets};
 use super::report::TableRow;
 use crate::domain::{RoutingKey, UserId};
-use crate::layout::{Placement, Prediction, TopicLoad, Workload, jump, key_hash};
+use crate::layout::{Placement, Prediction, TopicLoad, Workload, placed_node};
 use crate::node::ClusterOptions;
-
-/// Buckets of the hash by which a load balancer places users.
-const PLACEMENT_BUCKETS: u64 = 65_536;
 
 /// Most publishes that are unanswered at once.
 const IN_FLIGHT: usize = 64;
@@ -57,18 +56,11 @@ pub struct FanoutBench {
 /// What one layout cost.
 #[derive(Debug, Clone, Serialize)]
 pub struct FanoutRow {
-    /// Nodes.
-    pub nodes: u32,
-    /// Buckets of each class.
-    pub buckets: u32,
-    /// How users reach nodes.
-    pub placement: &'static str,
-    /// Users.
-    pub users: u32,
-    /// Sessions per user.
-    pub devices: u32,
+    /// What was measured.
+    #[serde(flatten)]
+    pub setup: FanoutSetup,
     /// Frames delivered to sessions, `sent` not counted.
-    pub deliveries: u64,
+    pub delivered: u64,
     /// Pushes that nodes received from the bus, echoes counted.
     pub node_events: u64,
     /// Node events per delivery.
@@ -81,6 +73,24 @@ pub struct FanoutRow {
     pub useful_share: f64,
     /// Deliveries that did not arrive.
     pub lost: u64,
+    /// CPU time.
+    #[serde(flatten)]
+    pub cpu: CpuSplit,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct FanoutSetup {
+    /// Nodes.
+    pub nodes: u32,
+    /// Buckets of each class.
+    pub buckets: u32,
+    /// How users reach nodes.
+    pub placement: &'static str,
+    /// Users.
+    pub users: u32,
+    /// Sessions per user.
+    pub devices: u32,
 }
 
 impl TableRow for FanoutRow {
@@ -88,27 +98,29 @@ impl TableRow for FanoutRow {
         "nodes",
         "buckets",
         "placement",
-        "deliveries",
+        "delivered",
         "node events",
         "a delivery",
         "predicted",
         "broadcast",
         "useful share",
         "lost",
+        CpuSplit::HEADER,
     ];
 
     fn cells(&self) -> Vec<String> {
         vec![
-            self.nodes.to_string(),
-            self.buckets.to_string(),
-            self.placement.to_owned(),
-            self.deliveries.to_string(),
+            self.setup.nodes.to_string(),
+            self.setup.buckets.to_string(),
+            self.setup.placement.to_owned(),
+            self.delivered.to_string(),
             self.node_events.to_string(),
             format!("{:.3}", self.node_events_per_delivery),
             format!("{:.3}", self.predicted),
             format!("{:.3}", self.broadcast),
             format!("{:.3}", self.useful_share),
             self.lost.to_string(),
+            self.cpu.cell(),
         ]
     }
 }
@@ -124,18 +136,31 @@ struct Crew {
 impl FanoutBench {
     /// Measures one bucket count, on fresh nodes unless running ones are given.
     pub async fn run(&self, buckets: u32) -> Result<FanoutRow, BenchError> {
+        self.check().await?;
         let fleet = self.fleet(buckets).await?;
+        let servers =
+            if self.running.is_empty() { ServersAre::Here } else { ServersAre::Elsewhere };
         let log = Arc::new(DeliveryLog::new((self.messages + self.events) as usize));
         let mut rng = StdRng::seed_from_u64(self.seed);
         let crew = self.crew(&mut rng);
         let members = assemble(self.roles(&fleet, &crew), &log).await?;
-        let before = fleet.counts().await?;
+        let (before, cpu) = (fleet.counts().await?, CpuMeter::begin(servers)?);
         self.publish(&mut rng, &members, &log).await?;
         settle(&log).await;
-        let row = self.row(buckets, fleet.counts().await?.since(before), &log);
+        let (counts, cpu) = (fleet.counts().await?.since(before), cpu.end()?);
+        let row = self.row(buckets, counts, cpu, &log);
         drop(members);
         fleet.stop().await;
         Ok(row)
+    }
+
+    async fn check(&self) -> Result<(), BenchError> {
+        let sessions = self.users as usize * self.devices as usize;
+        // Both ends of a socket are in this process.
+        let ends = if self.running.is_empty() { 2 } else { 1 };
+        check_sockets("--users, --devices", sessions * ends)?;
+        check_redis(&self.redis).await?;
+        check_nodes(&self.running).await
     }
 
     async fn fleet(&self, buckets: u32) -> Result<Nodes, BenchError> {
@@ -171,7 +196,7 @@ impl FanoutBench {
             Placement::Random => None,
             Placement::Bucket => {
                 let id = UserId::parse(&name(user)).expect("names of the load are tokens");
-                Some(jump(key_hash(&RoutingKey::user(&id)) % PLACEMENT_BUCKETS, self.nodes) as usize)
+                Some(placed_node(&RoutingKey::user(&id), self.nodes) as usize)
             }
         };
         let mut place = || placed.unwrap_or_else(|| rng.random_range(0..self.nodes as usize));
@@ -256,26 +281,25 @@ impl FanoutBench {
         workload.predict()
     }
 
-    fn row(&self, buckets: u32, counts: Counts, log: &DeliveryLog) -> FanoutRow {
+    fn row(&self, buckets: u32, counts: Counts, cpu: CpuSplit, log: &DeliveryLog) -> FanoutRow {
         let prediction = self.prediction(buckets);
-        let (node_events, deliveries) = (counts.all, log.deliveries());
+        let (node_events, delivered) = (counts.all, log.deliveries());
+        let placement = match (&self.through, self.placement) {
+            (Some(_), _) => "balancer",
+            (None, Placement::Random) => "random",
+            (None, Placement::Bucket) => "bucket",
+        };
+        let Self { nodes, users, devices, .. } = *self;
         FanoutRow {
-            nodes: self.nodes,
-            buckets,
-            placement: match (&self.through, self.placement) {
-                (Some(_), _) => "balancer",
-                (None, Placement::Random) => "random",
-                (None, Placement::Bucket) => "bucket",
-            },
-            users: self.users,
-            devices: self.devices,
-            deliveries,
+            setup: FanoutSetup { nodes, buckets, placement, users, devices },
+            delivered,
             node_events,
-            node_events_per_delivery: node_events as f64 / deliveries.max(1) as f64,
+            node_events_per_delivery: node_events as f64 / delivered.max(1) as f64,
             predicted: prediction.per_delivery(),
             broadcast: prediction.broadcast_per_delivery(),
             useful_share: counts.useful_share(),
             lost: log.lost(),
+            cpu,
         }
     }
 }

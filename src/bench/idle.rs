@@ -7,13 +7,12 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::clients::LoadTokens;
+use super::cpu_split::{CpuMeter, CpuSplit, ServersAre};
 use super::error::BenchError;
+use super::preflight::check_sockets;
 use super::process::ServerProcess;
 use super::report::TableRow;
 use crate::client::{Client, ClientError};
-
-/// By then the server has freed what it can.
-const SETTLE: Duration = Duration::from_secs(15);
 
 /// A large frame: 60,000 bytes of body.
 const LARGE_BODY_BYTES: usize = 60_000;
@@ -62,6 +61,8 @@ pub struct Idle {
     pub workers: u32,
     /// Patterns of a session.
     pub patterns: usize,
+    /// How long the server has to free what it can before its memory is read.
+    pub settle: Duration,
 }
 
 /// What a session costs.
@@ -80,6 +81,9 @@ pub struct IdleRow {
     /// What a pattern adds to a session that has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_subscription: Option<u64>,
+    /// CPU time since the first session.
+    #[serde(flatten)]
+    pub cpu: CpuSplit,
 }
 
 impl TableRow for IdleRow {
@@ -90,6 +94,7 @@ impl TableRow for IdleRow {
         "RSS MiB",
         "bytes per session",
         "bytes per subscription",
+        CpuSplit::HEADER,
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -101,7 +106,21 @@ impl TableRow for IdleRow {
             format!("{:.1}", self.resident_bytes as f64 / MIB),
             self.bytes_per_session.to_string(),
             self.bytes_per_subscription.map_or_else(String::new, |bytes| bytes.to_string()),
+            self.cpu.cell(),
         ]
+    }
+}
+
+/// The server before the first session.
+struct Base {
+    bytes: u64,
+    cpu: CpuMeter,
+}
+
+impl Base {
+    fn of(server: &ServerProcess) -> Result<Self, BenchError> {
+        let cpu = CpuMeter::begin(ServersAre::In(server.pid))?;
+        Ok(Self { bytes: server.usage()?.resident_bytes, cpu })
     }
 }
 
@@ -109,15 +128,15 @@ impl Idle {
     /// Measures idle sessions, then again after each has sent a frame that is over the bound.
     pub async fn refused(&self) -> Result<Vec<IdleRow>, BenchError> {
         let server = self.server(&[]).await?;
-        let base = server.resident()?;
+        let base = Base::of(&server)?;
         let clients = self.clients(&server).await?;
-        let idle = self.row("hello", base, &server).await?;
+        let idle = self.row("hello", &base, &server).await?;
         for client in &clients {
             client.send(&Large::Message.request(&name(0)).to_string()).await?;
         }
         let closed = clients_closed(clients).await?;
         let again = self.clients(&server).await?;
-        let row = self.row("60 kB frames refused", base, &server).await?;
+        let row = self.row("60 kB frames refused", &base, &server).await?;
         server.stop().await?;
         drop(again);
         if closed != self.sessions {
@@ -129,9 +148,9 @@ impl Idle {
     /// Measures idle sessions, then again once each subscribed to topics of its own.
     pub async fn subscribed(&self) -> Result<Vec<IdleRow>, BenchError> {
         let server = self.server(&[]).await?;
-        let base = server.resident()?;
+        let base = Base::of(&server)?;
         let mut clients = self.clients(&server).await?;
-        let idle = self.row("hello", base, &server).await?;
+        let idle = self.row("hello", &base, &server).await?;
         for (index, client) in clients.iter_mut().enumerate() {
             let topic = |number| format!("topic.{}-{number}", name(index));
             let topics: Vec<String> = (0..self.patterns).map(topic).collect();
@@ -140,7 +159,7 @@ impl Idle {
                 return Err(BenchError::Answer(answer.to_string()));
             }
         }
-        let mut row = self.row("subscribed to topics of their own", base, &server).await?;
+        let mut row = self.row("subscribed to topics of their own", &base, &server).await?;
         let added = row.resident_bytes.saturating_sub(idle.resident_bytes);
         row.bytes_per_subscription = Some(added / (self.sessions * self.patterns) as u64);
         server.stop().await?;
@@ -159,7 +178,7 @@ impl Idle {
             ("LIMITS__FRAME_BYTES", frame),
         ];
         let server = self.server(&keys).await?;
-        let base = server.resident()?;
+        let base = Base::of(&server)?;
         let mut clients = self.clients(&server).await?;
         for index in 0..clients.len() {
             let other = (index + 1) % clients.len();
@@ -169,12 +188,13 @@ impl Idle {
                 return Err(BenchError::Answer(format!("{answer} {:.100}", frame.to_string())));
             }
         }
-        let row = self.row(kind.after(), base, &server).await?;
+        let row = self.row(kind.after(), &base, &server).await?;
         server.stop().await?;
         Ok(row)
     }
 
     async fn server(&self, keys: &[(&str, String)]) -> Result<ServerProcess, BenchError> {
+        check_sockets("--sessions", self.sessions)?;
         let arguments = ["demo", "--json", "--listen", "127.0.0.1:0"].map(String::from);
         let mut keys = keys.to_vec();
         keys.push(("WORKERS", self.workers.to_string()));
@@ -193,18 +213,19 @@ impl Idle {
     async fn row(
         &self,
         after: &'static str,
-        base: u64,
+        base: &Base,
         server: &ServerProcess,
     ) -> Result<IdleRow, BenchError> {
-        tokio::time::sleep(SETTLE).await;
-        let resident = server.resident()?;
+        tokio::time::sleep(self.settle).await;
+        let resident = server.usage()?.resident_bytes;
         Ok(IdleRow {
             after,
             sessions: self.sessions,
-            base_bytes: base,
+            base_bytes: base.bytes,
             resident_bytes: resident,
-            bytes_per_session: resident.saturating_sub(base) / self.sessions as u64,
+            bytes_per_session: resident.saturating_sub(base.bytes) / self.sessions as u64,
             bytes_per_subscription: None,
+            cpu: base.cpu.end()?,
         })
     }
 }

@@ -11,7 +11,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::backend::Backend;
 use super::clients::LoadTokens;
+use super::cpu_split::{CpuMeter, CpuSplit, ServersAre};
 use super::error::BenchError;
+use super::latency::{LatencyPercentiles, LatencyRecorder};
+use super::preflight::check_sockets;
 use super::process::ServerProcess;
 use super::report::TableRow;
 use crate::client::Client;
@@ -47,46 +50,53 @@ pub struct LargeRoomRow {
     /// The other load.
     pub load: String,
     /// Messages to the room.
-    pub messages: u64,
+    pub sent: u64,
     /// Frames delivered to its members.
-    pub deliveries: u64,
+    pub delivered: u64,
     /// Messages of the bystander.
-    pub probes: usize,
-    /// From the bystander's send to the friend's receipt, in milliseconds.
-    pub p50_ms: f64,
-    /// The same at the 99th percentile.
-    pub p99_ms: f64,
-    /// The largest.
-    pub max_ms: f64,
+    pub probes: u64,
+    /// From the intended time of the bystander's send to the friend's receipt.
+    #[serde(flatten)]
+    pub latencies: LatencyPercentiles,
+    /// CPU time.
+    #[serde(flatten)]
+    pub cpu: CpuSplit,
 }
 
 impl TableRow for LargeRoomRow {
     const HEADERS: &'static [&'static str] = &[
         "load                 ",
-        "messages",
-        "deliveries",
+        "sent",
+        "delivered",
         "probes",
         "p50 ms",
         "p99 ms",
         "max ms",
+        CpuSplit::HEADER,
     ];
 
     fn cells(&self) -> Vec<String> {
         vec![
             self.load.clone(),
-            self.messages.to_string(),
-            self.deliveries.to_string(),
+            self.sent.to_string(),
+            self.delivered.to_string(),
             self.probes.to_string(),
-            format!("{:.2}", self.p50_ms),
-            format!("{:.2}", self.p99_ms),
-            format!("{:.2}", self.max_ms),
+            millis(self.latencies.p50_us),
+            millis(self.latencies.p99_us),
+            millis(self.latencies.max_us),
+            self.cpu.cell(),
         ]
     }
+}
+
+fn millis(micros: u64) -> String {
+    format!("{:.2}", micros as f64 / 1000.0)
 }
 
 impl LargeRoom {
     /// Measures without the crowd's messages, then with them.
     pub async fn run(&self) -> Result<Vec<LargeRoomRow>, BenchError> {
+        check_sockets("--members", self.members)?;
         let arguments = ["demo", "--json", "--listen", "127.0.0.1:0"].map(String::from);
         let server =
             ServerProcess::start(&arguments, &[("WORKERS", self.workers.to_string())]).await?;
@@ -96,8 +106,8 @@ impl LargeRoom {
         let crowd = self.connect(&url, &heard).await?;
         let tokens = LoadTokens::new();
         let mut speaker = Client::login(&url, &tokens.of(&name(0))).await?;
-        let quiet = self.measure(&url, &heard, None).await?;
-        let busy = self.measure(&url, &heard, Some(&mut speaker)).await?;
+        let quiet = self.measure(&server, &heard, None).await?;
+        let busy = self.measure(&server, &heard, Some(&mut speaker)).await?;
         drop(crowd);
         server.stop().await?;
         Ok(vec![quiet, busy])
@@ -143,34 +153,29 @@ impl LargeRoom {
     /// The bystander writes to a friend, while the speaker, if there is one, writes to the crowd.
     async fn measure(
         &self,
-        url: &str,
+        server: &ServerProcess,
         heard: &Arc<AtomicU64>,
         speaker: Option<&mut Client>,
     ) -> Result<LargeRoomRow, BenchError> {
         let before = heard.load(Ordering::Relaxed);
+        let cpu = CpuMeter::begin(ServersAre::In(server.pid))?;
         let is_busy = speaker.is_some();
         let until = Instant::now() + Duration::from_secs(self.seconds);
-        let probing = tokio::spawn(probe(url.to_owned(), until));
-        let messages = match speaker {
+        let probing = tokio::spawn(probe(server.urls[0].clone(), until));
+        let sent = match speaker {
             Some(speaker) => self.speak(speaker, until).await?,
             None => 0,
         };
-        let mut waits = probing.await.map_err(|error| BenchError::Answer(error.to_string()))??;
-        waits.sort_unstable();
-        let at = |share: f64| {
-            let index = ((waits.len() as f64 * share) as usize).min(waits.len().saturating_sub(1));
-            waits.get(index).map_or(0.0, |wait| wait.as_secs_f64() * 1000.0)
-        };
+        let waits = probing.await.map_err(|error| BenchError::Answer(error.to_string()))??;
         let load =
             if is_busy { format!("{} members receive", self.members) } else { "quiet".into() };
         Ok(LargeRoomRow {
             load,
-            messages,
-            deliveries: heard.load(Ordering::Relaxed) - before,
-            probes: waits.len(),
-            p50_ms: at(0.5),
-            p99_ms: at(0.99),
-            max_ms: at(1.0),
+            sent,
+            delivered: heard.load(Ordering::Relaxed) - before,
+            probes: waits.count(),
+            latencies: waits.percentiles(),
+            cpu: cpu.end()?,
         })
     }
 
@@ -192,27 +197,28 @@ impl LargeRoom {
     }
 }
 
-/// Writes to a friend, one message at a time, until a time. Returns how long each took to be
-/// received.
-async fn probe(url: String, until: Instant) -> Result<Vec<Duration>, BenchError> {
+/// Writes to a friend, one message at a time, until a time. Returns how long after its intended time
+/// each was received: one that waits for the message before it is late as well.
+async fn probe(url: String, until: Instant) -> Result<LatencyRecorder, BenchError> {
     let tokens = LoadTokens::new();
     let mut bystander = Client::login(&url, &tokens.of("bystander")).await?;
     let mut friend = Client::login(&url, &tokens.of("friend")).await?;
     let mut ticks = tokio::time::interval(Duration::from_millis(1000 / PROBES_PER_S));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut waits = Vec::new();
-    while Instant::now() < until {
-        ticks.tick().await;
-        let begun = Instant::now();
-        let request = json!({"op": "send", "conversation": "user.friend", "body": waits.len()});
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut waits = LatencyRecorder::new();
+    loop {
+        let intended = ticks.tick().await;
+        if intended >= until {
+            return Ok(waits);
+        }
+        let request = json!({"op": "send", "conversation": "user.friend", "body": waits.count()});
         let answer = bystander.ask(request).await?;
         if answer["op"] != "sent" {
             return Err(BenchError::Answer(answer.to_string()));
         }
         while friend.next_within(PROBE_TIMEOUT).await?["op"] != "message" {}
-        waits.push(begun.elapsed());
+        waits.record(intended.elapsed());
     }
-    Ok(waits)
 }
 
 fn name(index: usize) -> String {

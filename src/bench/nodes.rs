@@ -10,8 +10,10 @@ use crate::telemetry::Received;
 /// A running node, as `ws://…/v1/ws,http://…`: where clients connect, and its operator's listener.
 #[derive(Debug, Clone)]
 pub struct RunningNode {
-    url: String,
-    operator: String,
+    /// Where clients connect.
+    pub(super) url: String,
+    /// Its operator's listener, as `host:port`.
+    pub(super) operator: String,
 }
 
 impl FromStr for RunningNode {
@@ -21,9 +23,22 @@ impl FromStr for RunningNode {
         let parts = text.split_once(',').and_then(|(url, operator)| {
             Some((url.strip_prefix("ws://")?, operator.strip_prefix("http://")?))
         });
-        let (url, operator) = parts.ok_or("it must be `ws://…/v1/ws,http://…`")?;
-        Ok(Self { url: format!("ws://{url}"), operator: operator.trim_end_matches('/').to_owned() })
+        let (url, operator) = parts.ok_or("it must be `ws://HOST:PORT/v1/ws,http://HOST:PORT`")?;
+        let operator = operator.trim_end_matches('/');
+        for (scheme, rest) in [("ws", url), ("http", operator)] {
+            let authority = rest.split('/').next().unwrap_or_default();
+            if !has_port(authority) {
+                return Err(format!("{scheme}://{authority}: the port is missing"));
+            }
+        }
+        Ok(Self { url: format!("ws://{url}"), operator: operator.to_owned() })
     }
+}
+
+/// Whether `host:port` has a port that a server can have.
+pub(super) fn has_port(authority: &str) -> bool {
+    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    port.is_some_and(|port| port > 0)
 }
 
 /// Nodes.
@@ -52,10 +67,31 @@ impl Counts {
         }
     }
 
+    /// The sum of two.
+    pub(super) const fn plus(self, other: Self) -> Self {
+        Self {
+            all: self.all + other.all,
+            echo: self.echo + other.echo,
+            useful: self.useful + other.useful,
+        }
+    }
+
     /// Useful pushes among those received, echoes left out.
     pub(super) fn useful_share(self) -> f64 {
         let others = self.all - self.echo;
         if others == 0 { 1.0 } else { self.useful as f64 / others as f64 }
+    }
+
+    /// Adds a node's metrics of the bus.
+    pub(super) fn read(&mut self, metrics: &str) {
+        for line in metrics.lines() {
+            let sample = line.strip_prefix("narrowcast_bus_received_total{outcome=\"");
+            let sample =
+                sample.and_then(|rest| Some((rest.split('"').next()?, rest.rsplit_once(' ')?.1)));
+            if let Some((outcome, count)) = sample {
+                self.add(outcome, count.parse().unwrap_or_default());
+            }
+        }
     }
 
     fn add(&mut self, outcome: &str, count: u64) {
@@ -101,7 +137,7 @@ impl Nodes {
             Self::Running(nodes) => {
                 let mut counts = Counts::default();
                 for node in nodes {
-                    read_counts(&http_get(&node.operator, "/metrics").await?.1, &mut counts);
+                    counts.read(&http_get(&node.operator, "/metrics").await?.1);
                 }
                 Ok(counts)
             }
@@ -117,18 +153,6 @@ impl Nodes {
     }
 }
 
-/// Adds a node's metrics of the bus.
-fn read_counts(metrics: &str, counts: &mut Counts) {
-    for line in metrics.lines() {
-        let sample = line.strip_prefix("narrowcast_bus_received_total{outcome=\"");
-        let sample =
-            sample.and_then(|rest| Some((rest.split('"').next()?, rest.rsplit_once(' ')?.1)));
-        if let Some((outcome, count)) = sample {
-            counts.add(outcome, count.parse().unwrap_or_default());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,7 +161,8 @@ mod tests {
     fn a_running_node_is_two_addresses() {
         let node: RunningNode = "ws://127.0.0.1:1/v1/ws,http://127.0.0.1:2".parse().unwrap();
         assert_eq!((&*node.url, &*node.operator), ("ws://127.0.0.1:1/v1/ws", "127.0.0.1:2"));
-        for wrong in ["", "ws://a/v1/ws", "http://a,ws://b", "ws://a http://b"] {
+        for wrong in ["", "ws://a/v1/ws", "http://a,ws://b", "ws://a http://b", "ws://a:1,http://b"]
+        {
             assert!(wrong.parse::<RunningNode>().is_err(), "{wrong}");
         }
     }
@@ -148,7 +173,7 @@ mod tests {
         let text = "# TYPE x counter\nnarrowcast_bus_received_total{outcome=\"useful\",class=\"user\"} 7\n\
                     narrowcast_bus_received_total{outcome=\"echo\",class=\"user\"} 2\n\
                     narrowcast_bus_received_total{outcome=\"wasted\",class=\"room\"} 3\nother 9\n";
-        read_counts(text, &mut counts);
+        counts.read(text);
         assert_eq!((counts.all, counts.echo, counts.useful), (12, 2, 7));
         assert!((counts.useful_share() - 0.7).abs() < 1e-9);
     }

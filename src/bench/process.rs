@@ -1,6 +1,5 @@
 //! A server in a process of its own, so that its costs are not mixed with the load's.
 
-use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,9 +8,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::error::BenchError;
-
-/// Clock ticks per second in `/proc`: fixed at 100 for user space on Linux.
-const TICKS_PER_SECOND: u64 = 100;
+use super::usage::ProcessUsage;
 
 /// Its log filter. The warning that it has the development key is left out: the load signs with
 /// that key.
@@ -26,9 +23,11 @@ pub(super) struct ServerProcess {
     child: Child,
     /// The directory of its store: a killed server removes nothing itself.
     _directory: tempfile::TempDir,
-    pid: u32,
+    pub(super) pid: u32,
     /// Where clients connect, one address per node.
     pub(super) urls: Vec<String>,
+    /// Where operators ask, as `host:port`, one address per node that has one.
+    pub(super) operators: Vec<String>,
 }
 
 impl ServerProcess {
@@ -54,51 +53,23 @@ impl ServerProcess {
         let ended = || BenchError::Server("the server ended");
         let ready: Value = serde_json::from_str(&line.ok_or_else(ended)?)
             .map_err(|error| BenchError::Answer(error.to_string()))?;
-        let url = |node: &Value| node["url"].as_str().unwrap_or_default().to_owned();
-        let urls = ready["nodes"].as_array().into_iter().flatten().map(url).collect();
+        let nodes = ready["nodes"].as_array().cloned().unwrap_or_default();
+        let text = |node: &Value, name: &str| node[name].as_str().map(ToOwned::to_owned);
+        let urls = nodes.iter().filter_map(|node| text(node, "url")).collect();
+        let operator =
+            |node: &Value| text(node, "operator")?.strip_prefix("http://").map(Into::into);
+        let operators = nodes.iter().filter_map(operator).collect();
         let pid = child.id().ok_or_else(ended)?;
-        Ok(Self { child, _directory: directory, pid, urls })
+        Ok(Self { child, _directory: directory, pid, urls, operators })
     }
 
-    /// The memory that is resident now, in bytes.
-    pub(super) fn resident(&self) -> Result<u64, BenchError> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
-        let kib = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kib.map(|kib| kib * 1024).ok_or_else(|| BenchError::Answer("no VmRSS".into()))
-    }
-
-    /// The CPU time used so far, user and system.
-    pub(super) fn cpu(&self) -> Result<Duration, BenchError> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-        let ticks = ticks(&stat).ok_or_else(|| BenchError::Answer("no CPU time".into()))?;
-        Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+    /// What it used so far.
+    pub(super) fn usage(&self) -> Result<ProcessUsage, BenchError> {
+        ProcessUsage::of(self.pid)
     }
 
     /// Kills it and waits until it is gone.
     pub(super) async fn stop(mut self) -> Result<(), BenchError> {
         Ok(self.child.kill().await?)
-    }
-}
-
-/// Fields 14 and 15 of `stat` (proc(5)); the name in field 2 may hold anything but its end.
-fn ticks(stat: &str) -> Option<u64> {
-    let (_, after) = stat.rsplit_once(") ")?;
-    let mut fields = after.split(' ').skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_the_fields_of_a_process() {
-        assert_eq!(ticks("7 (a (x) b) S 1 2 3 4 5 6 7 8 9 10 31 11 0 0 20"), Some(42));
-        assert_eq!(ticks("7 (a) S 1"), None);
     }
 }

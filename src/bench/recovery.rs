@@ -8,16 +8,15 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::clients::{ClientRole, LoadTokens, assemble};
+use super::cpu_split::{CpuMeter, CpuSplit, ServersAre};
 use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
+use super::preflight::{check_redis, check_sockets};
 use super::report::TableRow;
 use crate::config::{Config, RedisTimeouts};
 use crate::node::{Cluster, ClusterOptions};
 use crate::redis::{Pool, RedisUrl};
 use crate::telemetry::Metrics;
-
-/// How long the reads of a healthy node are counted.
-const STEADY: Duration = Duration::from_secs(20);
 
 /// How long the repair may take.
 const HEAL_TIMEOUT: Duration = Duration::from_mins(2);
@@ -32,6 +31,8 @@ pub struct RecoveryBench {
     pub sessions: u32,
     /// A Redis shard.
     pub redis: String,
+    /// How long the reads of the healthy node are counted.
+    pub steady: Duration,
 }
 
 /// What a delivery gap cost.
@@ -47,11 +48,20 @@ pub struct RecoveryRow {
     pub reads: u64,
     /// Seconds from the gap until the watermark moved again.
     pub seconds: f64,
+    /// CPU time.
+    #[serde(flatten)]
+    pub cpu: CpuSplit,
 }
 
 impl TableRow for RecoveryRow {
-    const HEADERS: &'static [&'static str] =
-        &["sessions", "cluster reads/s", "other reads/s", "reads per gap", "s to heal"];
+    const HEADERS: &'static [&'static str] = &[
+        "sessions",
+        "cluster reads/s",
+        "other reads/s",
+        "reads per gap",
+        "s to heal",
+        CpuSplit::HEADER,
+    ];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -60,6 +70,7 @@ impl TableRow for RecoveryRow {
             format!("{:.2}", self.other_reads_per_s),
             self.reads.to_string(),
             format!("{:.2}", self.seconds),
+            self.cpu.cell(),
         ]
     }
 }
@@ -68,6 +79,9 @@ impl RecoveryBench {
     /// Measures a healthy node, then one delivery gap: Redis closes the node's subscriber
     /// connection.
     pub async fn run(&self) -> Result<RecoveryRow, BenchError> {
+        // Both ends of a socket are in this process.
+        check_sockets("--sessions", self.sessions as usize * 2)?;
+        check_redis(std::slice::from_ref(&self.redis)).await?;
         let plan = ClusterOptions {
             nodes: 1,
             redis: vec![self.redis.clone()],
@@ -87,9 +101,10 @@ impl RecoveryBench {
 
     async fn measure(&self, metrics: &Metrics) -> Result<RecoveryRow, BenchError> {
         until(|| metrics.watermark.frozen.get() == 0).await?;
+        let cpu = CpuMeter::begin(ServersAre::Here)?;
         let (cluster, other) = (metrics.agent.cluster_reads.get(), metrics.recovery.reads.get());
-        tokio::time::sleep(STEADY).await;
-        let steady = |before: u64, now: u64| (now - before) as f64 / STEADY.as_secs_f64();
+        tokio::time::sleep(self.steady).await;
+        let steady = |before: u64, now: u64| (now - before) as f64 / self.steady.as_secs_f64();
         let cluster_reads_per_s = steady(cluster, metrics.agent.cluster_reads.get());
         let other_reads_per_s = steady(other, metrics.recovery.reads.get());
         let (reads, rounds) = (metrics.recovery.reads.get(), metrics.recovery.rounds[0].get());
@@ -101,8 +116,8 @@ impl RecoveryBench {
             .await?;
         let seconds = began.elapsed().as_secs_f64();
         let reads = metrics.recovery.reads.get() - reads;
-        let sessions = self.sessions;
-        Ok(RecoveryRow { sessions, cluster_reads_per_s, other_reads_per_s, reads, seconds })
+        let (sessions, cpu) = (self.sessions, cpu.end()?);
+        Ok(RecoveryRow { sessions, cluster_reads_per_s, other_reads_per_s, reads, seconds, cpu })
     }
 
     fn roles(&self, url: &str) -> Vec<ClientRole> {

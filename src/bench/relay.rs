@@ -12,13 +12,14 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::clients::{ClientRole, LoadTokens, Member, assemble, settle};
+use super::cpu_split::{CpuMeter, ServersAre};
 use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
 use super::fanout::{finish_all, finish_one};
+use super::preflight::check_sockets;
 use super::process::ServerProcess;
 use super::report::TableRow;
-use crate::config::{Config, RedisTimeouts};
-use crate::redis::{Pool, RedisUrl};
+use super::usage::RedisServers;
 
 /// Most publishes that are unanswered at once, when the rate is not limited.
 const IN_FLIGHT: usize = 256;
@@ -76,30 +77,42 @@ pub struct RelayRow {
     /// Deliveries per second that were asked for; zero is as many as possible.
     pub rate: u32,
     /// Frames delivered to sessions.
-    pub deliveries: u64,
+    pub delivered: u64,
     /// Deliveries per second that were made.
-    pub deliveries_per_s: f64,
+    pub delivered_per_s: f64,
     /// Microseconds of CPU per delivery, of the nodes.
     pub nodes_us: f64,
     /// Microseconds of CPU per delivery, of Redis.
     pub redis_us: f64,
+    /// Microseconds of CPU per delivery, of the load generator.
+    pub generator_us: f64,
     /// Deliveries that did not arrive.
     pub lost: u64,
 }
 
 impl TableRow for RelayRow {
-    const HEADERS: &'static [&'static str] =
-        &["server", "shards", "rate", "deliveries", "deliveries/s", "nodes us", "redis us", "lost"];
+    const HEADERS: &'static [&'static str] = &[
+        "server",
+        "shards",
+        "rate",
+        "delivered",
+        "a second",
+        "nodes us",
+        "redis us",
+        "generator us",
+        "lost",
+    ];
 
     fn cells(&self) -> Vec<String> {
         vec![
             self.server.clone(),
             self.shards.to_string(),
             if self.rate == 0 { "full".into() } else { self.rate.to_string() },
-            self.deliveries.to_string(),
-            format!("{:.0}", self.deliveries_per_s),
+            self.delivered.to_string(),
+            format!("{:.0}", self.delivered_per_s),
             format!("{:.1}", self.nodes_us),
             format!("{:.1}", self.redis_us),
+            format!("{:.1}", self.generator_us),
             self.lost.to_string(),
         ]
     }
@@ -108,27 +121,30 @@ impl TableRow for RelayRow {
 impl Relay {
     /// Measures once, on a fresh server.
     pub async fn run(&self) -> Result<RelayRow, BenchError> {
+        check_sockets("--users", (self.users * DEVICES) as usize)?;
         let server = self.server().await?;
-        let pools = self.pools()?;
+        let redis = RedisServers::new(&self.redis)?;
         let log = Arc::new(DeliveryLog::new(self.events as usize));
         let mut rng = StdRng::seed_from_u64(self.seed);
         let members = assemble(self.roles(&server, &mut rng), &log).await?;
-        let (cpu, redis, began) = (server.cpu()?, redis_cpu(&pools).await?, Instant::now());
+        let cpu = CpuMeter::begin(ServersAre::In(server.pid))?;
+        let (redis_cpu, began) = (redis.cpu().await?, Instant::now());
         self.publish(&mut rng, &members, &log).await?;
         settle(&log).await;
-        let (elapsed, cpu) = (began.elapsed(), server.cpu()?.saturating_sub(cpu));
-        let redis = redis_cpu(&pools).await?.saturating_sub(redis);
+        let (elapsed, cpu) = (began.elapsed(), cpu.end()?);
+        let redis_cpu = redis.cpu().await?.saturating_sub(redis_cpu);
         server.stop().await?;
-        let deliveries = log.deliveries();
-        let each = |time: Duration| time.as_secs_f64() * 1e6 / deliveries.max(1) as f64;
+        let delivered = log.deliveries();
+        let each = |seconds: f64| seconds * 1e6 / delivered.max(1) as f64;
         Ok(RelayRow {
             server: if self.nodes == 0 { "plain".into() } else { format!("{} nodes", self.nodes) },
-            shards: self.redis.len(),
+            shards: redis.count(),
             rate: self.rate.unwrap_or_default(),
-            deliveries,
-            deliveries_per_s: deliveries as f64 / elapsed.as_secs_f64(),
-            nodes_us: each(cpu),
-            redis_us: each(redis),
+            delivered,
+            delivered_per_s: delivered as f64 / elapsed.as_secs_f64(),
+            nodes_us: each(cpu.servers_cpu_s.unwrap_or_default()),
+            redis_us: each(redis_cpu.as_secs_f64()),
+            generator_us: each(cpu.generator_cpu_s.unwrap_or_default()),
             lost: log.lost(),
         })
     }
@@ -144,14 +160,6 @@ impl Relay {
             arguments.extend(["--redis".into(), url.clone()]);
         }
         ServerProcess::start(&arguments, &[("RATES__LIMIT_USERS", self.limits.to_string())]).await
-    }
-
-    fn pools(&self) -> Result<Vec<Pool>, BenchError> {
-        let RedisTimeouts { connect, links, .. } = Config::default().timeouts.redis;
-        let pool = |url: &String| -> Result<Pool, BenchError> {
-            Ok(Pool::new(url.parse::<RedisUrl>()?.into(), &connect, links.reply))
-        };
-        self.redis.iter().map(pool).collect()
     }
 
     fn roles(&self, server: &ServerProcess, rng: &mut StdRng) -> Vec<ClientRole> {
@@ -208,13 +216,4 @@ impl Relay {
         }
         finish_all(asking).await
     }
-}
-
-/// CPU time of all shards so far, as they report it.
-async fn redis_cpu(pools: &[Pool]) -> Result<Duration, BenchError> {
-    let mut total = 0.0;
-    for pool in pools {
-        total += pool.cpu_seconds().await?;
-    }
-    Ok(Duration::from_secs_f64(total))
 }

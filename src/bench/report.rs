@@ -1,6 +1,7 @@
 //! Results as a table for humans, or one JSON object per row.
 
 use std::io::{self, Write};
+use std::marker::PhantomData;
 
 use serde::Serialize;
 
@@ -15,37 +16,36 @@ pub trait TableRow: Serialize {
 
 /// Results, printed as they come.
 #[derive(Debug)]
-pub struct Table {
+pub struct Table<R> {
     json: bool,
-    widths: Vec<usize>,
+    has_header: bool,
+    rows: PhantomData<R>,
 }
 
-impl Table {
-    /// Begins a table; as JSON, without anything but rows.
-    pub fn begin<R: TableRow>(json: bool) -> io::Result<Self> {
-        const NARROWEST: usize = 10;
-        let widths = R::HEADERS.iter().map(|header| header.len().max(NARROWEST)).collect();
-        let table = Self { json, widths };
-        if !json {
-            let headers = table.line(R::HEADERS.iter().map(ToString::to_string));
-            writeln!(io::stdout(), "{headers}")?;
-        }
-        Ok(table)
+impl<R: TableRow> Table<R> {
+    /// Begins a table; as JSON, without anything but rows. The header comes with the first row: a
+    /// measurement that fails before has no table.
+    pub const fn begin(json: bool) -> Self {
+        Self { json, has_header: false, rows: PhantomData }
     }
 
     /// Prints a row.
-    pub fn row<R: TableRow>(&self, row: &R) -> io::Result<()> {
-        let line = if self.json {
-            serde_json::to_string(row).expect("rows are numbers and names")
-        } else {
-            self.line(row.cells())
-        };
-        writeln!(io::stdout(), "{line}")
+    pub fn row(&mut self, row: &R) -> io::Result<()> {
+        if self.json {
+            let line = serde_json::to_string(row).expect("rows are numbers and names");
+            return writeln!(io::stdout(), "{line}");
+        }
+        if !std::mem::replace(&mut self.has_header, true) {
+            writeln!(io::stdout(), "{}", aligned::<R>(R::HEADERS.iter().map(ToString::to_string)))?;
+        }
+        writeln!(io::stdout(), "{}", aligned::<R>(row.cells()))
     }
+}
 
-    fn line(&self, cells: impl IntoIterator<Item = String>) -> String {
-        let aligned = |(cell, width): (String, &usize)| format!("{cell:>width$}");
-        let cells: Vec<String> = cells.into_iter().zip(&self.widths).map(aligned).collect();
-        cells.join("  ")
-    }
+/// A line of cells as wide as their headers, and ten characters at least.
+fn aligned<R: TableRow>(cells: impl IntoIterator<Item = String>) -> String {
+    const NARROWEST: usize = 10;
+    let widths = R::HEADERS.iter().map(|header| header.len().max(NARROWEST));
+    let cells = cells.into_iter().zip(widths).map(|(cell, width)| format!("{cell:>width$}"));
+    cells.collect::<Vec<_>>().join("  ")
 }

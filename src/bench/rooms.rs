@@ -12,9 +12,11 @@ use tokio::task::JoinSet;
 
 use super::backend::Backend;
 use super::clients::{ClientRole, LoadTokens, Member, assemble, settle};
+use super::cpu_split::{CpuMeter, CpuSplit, ServersAre};
 use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
 use super::fanout::{finish_all, finish_one};
+use super::preflight::{check_redis, check_sockets};
 use super::report::TableRow;
 use crate::node::{Cluster, ClusterOptions, Node};
 
@@ -50,7 +52,7 @@ pub struct RoomsRow {
     /// Members of a room.
     pub members: u32,
     /// Messages.
-    pub messages: u32,
+    pub sent: u32,
     /// Publishes per message.
     pub publishes: f64,
     /// Pushes per message that nodes received from the bus, echoes counted.
@@ -64,32 +66,37 @@ pub struct RoomsRow {
     pub cost_by_broadcast: f64,
     /// Deliveries that did not arrive.
     pub lost: u64,
+    /// CPU time.
+    #[serde(flatten)]
+    pub cpu: CpuSplit,
 }
 
 impl TableRow for RoomsRow {
     const HEADERS: &'static [&'static str] = &[
         "nodes",
         "members",
-        "messages",
+        "sent",
         "publishes",
         "node events",
         "together",
         "by member",
         "broadcast",
         "lost",
+        CpuSplit::HEADER,
     ];
 
     fn cells(&self) -> Vec<String> {
         vec![
             self.nodes.to_string(),
             self.members.to_string(),
-            self.messages.to_string(),
+            self.sent.to_string(),
             format!("{:.2}", self.publishes),
             format!("{:.2}", self.node_events),
             format!("{:.2}", self.cost),
             format!("{:.2}", self.cost_by_member),
             format!("{:.2}", self.cost_by_broadcast),
             self.lost.to_string(),
+            self.cpu.cell(),
         ]
     }
 }
@@ -123,6 +130,9 @@ impl Counts {
 impl Rooms {
     /// Measures one size of rooms on fresh nodes.
     pub async fn run(&self, members: u32) -> Result<RoomsRow, BenchError> {
+        // Both ends of a socket are in this process.
+        check_sockets("--users, --devices", self.users as usize * self.devices as usize * 2)?;
+        check_redis(&self.redis).await?;
         let directory = tempfile::tempdir()?;
         let plan = ClusterOptions {
             nodes: self.nodes,
@@ -140,10 +150,10 @@ impl Rooms {
         make(&cluster.url(0), &crew.rooms).await?;
         let log = Arc::new(DeliveryLog::new(self.messages as usize));
         let sessions = assemble(Self::roles(&cluster, &crew), &log).await?;
-        let before = Counts::of(&cluster.nodes);
+        let (before, cpu) = (Counts::of(&cluster.nodes), CpuMeter::begin(ServersAre::Here)?);
         let by_member = self.send(&crew, &sessions, &log, &mut rng).await?;
         settle(&log).await;
-        let after = Counts::of(&cluster.nodes);
+        let (after, cpu) = (Counts::of(&cluster.nodes), cpu.end()?);
         drop(sessions);
         cluster.stop().await;
         let each = |count: u64| count as f64 / f64::from(self.messages);
@@ -152,13 +162,14 @@ impl Rooms {
         Ok(RoomsRow {
             nodes: self.nodes,
             members,
-            messages: self.messages,
+            sent: self.messages,
             publishes,
             node_events,
             cost: publishes + node_events,
             cost_by_member: each(by_member),
             cost_by_broadcast: f64::from(1 + self.nodes),
             lost: log.lost(),
+            cpu,
         })
     }
 

@@ -348,6 +348,20 @@ mod tests {
     }
 
     #[test]
+    fn golden_bytes_of_a_membership() {
+        let keys = SmallVec::from_iter([RoutingKey::parse("room.r").unwrap()]);
+        let kind = EnvelopeKind::Membership;
+        let change = Envelope { kind, keys, about: "r bob".into(), ..envelope() };
+        let mut golden = vec![2, 4, 0, 1];
+        golden.extend([7; 16]);
+        golden.extend([1, 2, 3, 4, 5, 6, 7, 8]);
+        golden.extend([9; 16]);
+        golden.extend(b"\x01\x00\x06room.r\x00\x05r bob{}");
+        assert_eq!(change.encode_for(&change.keys, &seal()), sealed(&golden));
+        assert_eq!(Envelope::decode(&sealed(&golden), &seal()).unwrap(), change);
+    }
+
+    #[test]
     fn unknown_flags_are_ignored() {
         let bytes = envelope().encode_for(&envelope().keys, &seal());
         let mut bytes = bytes[..bytes.len() - TAG_BYTES].to_vec();

@@ -66,6 +66,15 @@ mod tests {
         [bytes, &seal.tag(bytes)].concat().into()
     }
 
+    /// Nodes of the version before make and check the same.
+    #[test]
+    fn golden_tag() {
+        let seal = EnvelopeMac::of_store(&[3; 32]);
+        assert_eq!(format!("{:08x}", seal.id()), "7b80a06f");
+        let tag = u128::from_be_bytes(seal.tag(b"an envelope"));
+        assert_eq!(format!("{tag:032x}"), "818ab4ae9c5cb068911abe1f43aaaa05");
+    }
+
     #[test]
     fn what_a_store_sealed_only_that_store_opens() {
         let (seal, other) = (EnvelopeMac::of_store(&[1; 32]), EnvelopeMac::of_store(&[2; 32]));

@@ -1,7 +1,6 @@
 //! `advise`: which bucket counts and how many shards suit a deployment.
 
 mod nodes;
-mod samples;
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use self::nodes::{RunningCluster, read_nodes};
+use super::operators::operator_urls;
 use super::output::{print_line, print_text};
 use super::placement::PlacementName;
 use super::{CliFailure, block_on};
@@ -99,7 +99,8 @@ impl Advise {
             self.planned()?
         } else {
             let apart = Duration::from_secs(self.seconds);
-            of_running(block_on(read_nodes(&self.from, apart, self.placement.into()))?)?
+            let urls = operator_urls(&self.from)?;
+            of_running(block_on(read_nodes(&urls, apart, self.placement.into()))?)?
         };
         for warning in &report.warnings {
             say_error(format_args!("narrowcast: warning: {warning}"));

@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod display;
 mod help;
+mod operators;
 mod output;
 mod placement;
 mod schema;
@@ -16,6 +17,7 @@ mod store;
 mod talk;
 mod target;
 mod token;
+mod top;
 
 use std::process::ExitCode;
 
@@ -108,6 +110,15 @@ enum Command {
     /// Advises bucket counts and shards, for numbers or for running nodes.
     #[command(after_help = example!("advise --nodes 8 --users 100000", "advise --from http://10.0.0.1:8081 http://10.0.0.2:8081"))]
     Advise(advise::Advise),
+    /// Shows running nodes as a table that is refreshed.
+    ///
+    /// Rates are those between two reads of a node; `sends/s` are acknowledged, `ev/deliv` are pushes
+    /// of the bus for a delivery, and `useful` is the share of them that a session received. `lag` is
+    /// how far the watermark is behind the clock. CPU is of one core; CPU and RSS are the process's.
+    ///
+    /// Keys: q, Esc and Ctrl-C quit, s sorts by the next column, arrows and page keys scroll.
+    #[command(after_help = example!("top --from http://10.0.0.1:8081 http://10.0.0.2:8081", "top --once --json --from http://10.0.0.1:8081"))]
+    Top(top::Top),
     /// Measures.
     #[command(subcommand, after_help = example!("bench fanout --nodes 8"))]
     Bench(bench::Bench),
@@ -136,6 +147,7 @@ pub fn run() -> ExitCode {
         Command::Schema(schema) => schema.run(),
         Command::Store(store) => store.run(),
         Command::Advise(advise) => advise.run(),
+        Command::Top(top) => top.run(),
         Command::Bench(bench) => bench.run(),
     };
     if let Err(failure) = &result

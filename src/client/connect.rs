@@ -121,7 +121,7 @@ pub async fn connect(url: &str) -> Result<(FrameSource, FrameSink), ClientError>
 
 /// Does the same for a user. A balancer may place the connection by the user's id, which the address
 /// then names unless it has a query of its own.
-pub(super) async fn connect_as(
+pub(crate) async fn connect_as(
     url: &str,
     user: Option<&UserId>,
 ) -> Result<(FrameSource, FrameSink), ClientError> {
@@ -217,7 +217,7 @@ impl FrameSource {
     }
 
     /// As [`Self::next`], but a frame without content, such as a ping, gives none.
-    pub(super) async fn step(&mut self) -> Result<Option<Incoming>, ClientError> {
+    pub(crate) async fn step(&mut self) -> Result<Option<Incoming>, ClientError> {
         let mut unasked = |_: Frame<'_>| std::future::ready(Ok::<_, Infallible>(()));
         let frame = self.frames.read_frame(&mut unasked).await?;
         match frame.opcode {

@@ -6,7 +6,9 @@ mod device;
 mod http_read;
 mod talk;
 
+pub(crate) use connect::connect_as;
 pub use connect::{ClientError, FrameSink, FrameSource, Incoming, connect};
+pub(crate) use device::{ConnectionLoss, Keepalive, KeepaliveAction, Reconnect};
 pub use device::{
     Cursor, Device, DeviceOptions, GapSeen, Nonce, ResumeSeen, Seen, SendOutcomeSeen,
 };
@@ -14,4 +16,4 @@ pub use http_read::http_get;
 pub use talk::Client;
 
 /// What `hello` calls this program.
-const CLIENT: &str = concat!("narrowcast/", env!("CARGO_PKG_VERSION"));
+pub(crate) const CLIENT: &str = concat!("narrowcast/", env!("CARGO_PKG_VERSION"));

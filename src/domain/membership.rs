@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{MessageId, RoomId, UserId};
+use super::{MessageId, Micros, RoomId, UserId};
 
 /// What a member may do in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -125,7 +125,7 @@ pub struct MemberState {
 }
 
 /// Below every stamp: this was never set.
-pub const NEVER: MessageId = MessageId::first_of(super::Micros(0));
+pub const NEVER: MessageId = MessageId::first_of(Micros(0));
 
 impl MemberState {
     /// Nothing was ever set.
@@ -161,17 +161,31 @@ impl MemberState {
     /// The state after a service adds the member, or changes the member's role.
     #[must_use]
     pub fn add(self, role: MemberRole, stamp: MessageId) -> Self {
-        self.add_by(Adder::SERVICE, role, stamp)
+        self.add_by(Adder::SERVICE, Some(role), stamp)
     }
 
-    /// The state after an add, or after a change of the member's role.
+    /// The state after an add, or after a change of the member's role. Without a role a member keeps
+    /// the role that is held. A new member is a plain one then, unless an add at the same time names
+    /// a role.
     #[must_use]
-    pub fn add_by(self, adder: Adder, role: MemberRole, stamp: MessageId) -> Self {
-        let with_role = Self { role, adder, role_stamp: stamp, ..self };
+    pub fn add_by(self, adder: Adder, role: Option<MemberRole>, stamp: MessageId) -> Self {
+        let with_role = match role {
+            Some(role) => Self { role, adder, role_stamp: stamp, ..self },
+            None if self.is_inside() => self,
+            None => self.with_plain_role(adder, stamp),
+        };
         if self.is_inside() {
             return with_role;
         }
         Self { added: stamp, joined: stamp, joined_after: self.removed, ..with_role }
+    }
+
+    /// The role of a new member for whom none is named. Its stamp is only just above what is known:
+    /// that of an add at the same time which names a role is larger.
+    fn with_plain_role(self, adder: Adder, stamp: MessageId) -> Self {
+        let known = self.removed.max(self.role_stamp).time();
+        let role_stamp = MessageId::first_of(Micros(known.0 + 1)).min(stamp);
+        Self { role: MemberRole::Member, adder, role_stamp, ..self }
     }
 
     /// The state after a removal.
@@ -182,9 +196,16 @@ impl MemberState {
 
     /// The joining `own`, written as one that follows the newest removal. None if nothing is to be
     /// written: `own` or a smaller one follows it already, or the removal came later. Without this,
-    /// two adds of which only one knows of a removal could hide each other's joining.
-    pub fn joining_behind_removal(&self, own: MessageId) -> Option<Self> {
+    /// two adds of which only one knows of a removal could hide each other's joining. A role from
+    /// before the removal does not come back: without a later one, the member is a plain one.
+    pub fn joining_behind_removal(&self, own: MessageId, adder: Adder) -> Option<Self> {
         let joining = Self { joined_after: self.removed, joined: own, ..Self::UNKNOWN };
+        let joining = if self.role_stamp < self.removed {
+            let Self { role, adder, role_stamp, .. } = self.with_plain_role(adder, own);
+            Self { role, adder, role_stamp, ..joining }
+        } else {
+            joining
+        };
         let is_new = self.merge(joining) != *self;
         (self.is_inside() && self.removed < own && is_new).then_some(joining)
     }
@@ -287,7 +308,6 @@ impl FromStr for Membership {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Micros;
     use proptest::prelude::*;
 
     fn id(time: u64) -> MessageId {
@@ -369,14 +389,47 @@ mod tests {
         let blind = MemberState::UNKNOWN.add(MemberRole::Member, id(30));
         let seeing = first.merge(removal).add(MemberRole::Member, id(50));
         let stored = first.merge(removal).merge(blind);
-        let joining = stored.joining_behind_removal(id(30)).expect("it is not yet");
+        let joining = stored.joining_behind_removal(id(30), Adder::SERVICE).expect("it is not yet");
         assert_eq!(stored.merge(joining).merge(seeing).joined(), id(30));
-        assert_eq!(stored.merge(joining).joining_behind_removal(id(30)), None);
+        assert_eq!(stored.merge(joining).joining_behind_removal(id(30), Adder::SERVICE), None);
         assert_eq!(stored.merge(seeing).joined(), id(50), "what it is for");
-        let hidden = stored.merge(seeing).joining_behind_removal(id(30));
+        let hidden = stored.merge(seeing).joining_behind_removal(id(30), Adder::SERVICE);
         assert_eq!(hidden, Some(joining), "the other one has come first");
-        assert_eq!(stored.merge(seeing).joining_behind_removal(id(50)), None);
-        assert_eq!(stored.joining_behind_removal(id(15)), None, "the removal came later");
+        assert_eq!(stored.merge(seeing).joining_behind_removal(id(50), Adder::SERVICE), None);
+        assert_eq!(
+            stored.joining_behind_removal(id(15), Adder::SERVICE),
+            None,
+            "the removal came later"
+        );
+    }
+
+    /// Both found the user outside.
+    #[test]
+    fn of_two_adds_at_once_the_role_that_was_named_stays() {
+        let outside = MemberState::UNKNOWN.add(MemberRole::Owner, id(5)).remove(id(10));
+        let named = outside.add(MemberRole::Owner, id(20));
+        let by_ann = Adder(7);
+        for stamp in [id(15), id(25)] {
+            let unnamed = outside.add_by(by_ann, None, stamp);
+            assert_eq!((unnamed.role, unnamed.adder), (MemberRole::Member, by_ann), "alone");
+            let both = named.merge(unnamed);
+            assert_eq!((both.role, both.adder), (MemberRole::Owner, Adder::SERVICE));
+            assert_eq!(both.joined(), id(20).min(stamp));
+        }
+        let kept = named.add_by(by_ann, None, id(30));
+        assert_eq!(kept, named, "a member keeps the role that is held");
+    }
+
+    /// The add without a role had found the user outside, before another one made an owner of them.
+    #[test]
+    fn a_role_that_a_removal_took_does_not_come_back_by_an_add_at_the_same_time() {
+        let owner = MemberState::UNKNOWN.add(MemberRole::Owner, id(10));
+        let unnamed = MemberState::UNKNOWN.add_by(Adder(7), None, id(30));
+        let stored = owner.merge(MemberState::removal(id(20))).merge(unnamed);
+        let joining = stored.joining_behind_removal(id(30), Adder(7)).expect("it is not yet");
+        let all = stored.merge(joining);
+        assert_eq!((all.is_inside(), all.role, all.adder), (true, MemberRole::Member, Adder(7)));
+        assert_eq!(all.joining_behind_removal(id(30), Adder(7)), None);
     }
 
     #[test]

@@ -82,6 +82,24 @@ mod tests {
         }
     }
 
+    /// Nodes of the version before write and read the same.
+    #[test]
+    fn golden_texts() {
+        let told = "r bob 00000000-0000-7014-8000-000000000000 00000000-0000-7000-8000-000000000000 \
+                    00000000-0000-7000-8000-000000000000 00000000-0000-7014-8000-000000000000 \
+                    owner 0 00000000-0000-7014-8000-000000000000";
+        let by = Some(UserId::parse("ann").unwrap());
+        let title = Some("Tea & cake".into());
+        for (notice, golden) in [
+            (MembershipNotice { membership: membership(), by: None, title: None }, " ."),
+            (MembershipNotice { membership: membership(), by, title }, " ann Tea & cake"),
+        ] {
+            let golden = format!("{told}{golden}");
+            assert_eq!(notice.to_string(), golden);
+            assert_eq!(golden.parse(), Ok(notice));
+        }
+    }
+
     #[test]
     fn a_membership_alone_is_no_notice() {
         let text = membership().to_string();

@@ -201,6 +201,7 @@ impl ClientPort {
                 true
             }
             Err(NoProxyHeader::Refused(error)) => {
+                self.front.router.services.metrics.listeners.refused_proxy_headers.inc();
                 if let Some(count) = self.permits.proxy_log.count() {
                     tracing::warn!(%error, %peer, count, "connections of balancers were refused");
                 }

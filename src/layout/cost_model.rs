@@ -4,12 +4,22 @@
 //! A node subscribes to a bucket if it holds a session of any key in it. Keys are spread over `B`
 //! buckets and sessions over `N` nodes at random. So the number of other keys in a key's bucket is
 //! binomial, and the expectation has a closed form; no table is simulated.
+//!
+//! If a load balancer places users by `xxh3_64(key) mod 65,536`, a bucket consists of whole groups of
+//! keys, each of which is on one node: `65,536 / B` groups, or a part of one if there are more
+//! buckets.
 
-use super::{PublishPlan, plan};
+use super::{PublishPlan, jump, key_hash, plan};
+use crate::domain::RoutingKey;
 
 /// Buckets of the hash by which a load balancer places users (`xxh3_64(key) mod 65,536`). From this
 /// many buckets on, keys of one bucket share that number and hence a node.
 const PLACEMENT_BUCKETS: u32 = 65_536;
+
+/// Returns the node, of `nodes`, on which a load balancer places the sessions of a user's key.
+pub fn placed_node(key: &RoutingKey, nodes: u32) -> u32 {
+    jump(key_hash(key) % u64::from(PLACEMENT_BUCKETS), nodes)
+}
 
 /// How users reach nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +28,42 @@ pub enum Placement {
     Random,
     /// All sessions of a user are on the node of that user's placement bucket.
     Bucket,
+}
+
+/// Users' keys that a load balancer places: those of one group are on one node.
+#[derive(Debug, Clone, Copy)]
+pub struct PlacedKeys {
+    /// Nodes of the cluster.
+    pub nodes: u32,
+    /// Keys that a session holds.
+    pub keys: f64,
+    /// Buckets of the class.
+    pub buckets: u32,
+}
+
+impl PlacedKeys {
+    /// The share of the buckets that a node needs.
+    pub fn held(&self) -> f64 {
+        self.has_one_of(self.groups())
+    }
+
+    /// The probability that a node which does not have a key needs its bucket for another key.
+    pub fn held_by_others(&self) -> f64 {
+        self.has_one_of(self.groups() - 1.0)
+    }
+
+    /// How many groups of keys are in a bucket, at least one.
+    fn groups(&self) -> f64 {
+        (f64::from(PLACEMENT_BUCKETS) / f64::from(self.buckets)).max(1.0)
+    }
+
+    /// The probability that a node has one of so many groups, and a key is in it.
+    fn has_one_of(&self, groups: f64) -> f64 {
+        // A bucket has a part of a group if there are more buckets than groups.
+        let parts = f64::from(PLACEMENT_BUCKETS.max(self.buckets));
+        let has_key = 1.0 - (1.0 - 1.0 / parts).powf(self.keys);
+        1.0 - (1.0 - has_key / f64::from(self.nodes)).powf(groups)
+    }
 }
 
 /// The keys of one class, and the sessions that hold them.
@@ -45,13 +91,23 @@ impl TopicLoad {
         }
     }
 
-    /// The probability that a node needs a bucket for none of `others` keys drawn at random.
+    /// The probability that a node needs a bucket for none of `others` keys drawn at random, if it
+    /// has none of the keys that are known.
     fn misses_mates(&self, others: u32) -> f64 {
-        if self.placement == Placement::Bucket && self.buckets >= PLACEMENT_BUCKETS {
-            return 1.0;
+        match self.placement {
+            Placement::Random => self.misses_all(others),
+            Placement::Bucket => 1.0 - self.placed(others).held_by_others(),
         }
+    }
+
+    /// The probability that a node needs a bucket for none of `keys` drawn at random.
+    fn misses_all(&self, keys: u32) -> f64 {
         let one = (1.0 - self.misses_key()) / f64::from(self.buckets);
-        (1.0 - one).powi(others as i32)
+        (1.0 - one).powi(keys as i32)
+    }
+
+    fn placed(&self, keys: u32) -> PlacedKeys {
+        PlacedKeys { nodes: self.nodes, keys: f64::from(keys), buckets: self.buckets }
     }
 
     /// How many nodes receive a publish to the bucket of `known` given keys.
@@ -63,8 +119,10 @@ impl TopicLoad {
 
     /// The share of the class's buckets that a node holds.
     pub fn held(&self) -> f64 {
-        let one = (1.0 - self.misses_key()) / f64::from(self.buckets);
-        1.0 - (1.0 - one).powi(self.keys as i32)
+        match self.placement {
+            Placement::Random => 1.0 - self.misses_all(self.keys),
+            Placement::Bucket => self.placed(self.keys).held(),
+        }
     }
 }
 
@@ -164,17 +222,30 @@ mod tests {
         assert!((placed(1).reach(1) - 30.0).abs() < 1e-6);
     }
 
+    /// The keys of a bucket are in 16 groups, each on one node: it cannot reach 91 nodes.
+    #[test]
+    fn placed_keys_of_a_full_bucket_are_on_few_nodes() {
+        let placed = TopicLoad { placement: Placement::Bucket, ..crowd(100, 1_000_000, 2, 4_096) };
+        assert!((placed.reach(1) - 14.9).abs() < 0.1, "{}", placed.reach(1));
+        let tight = TopicLoad { buckets: 1_048_576, ..placed };
+        assert!((tight.held() * 1_048_576.0 - 6_445.0).abs() < 5.0, "{}", tight.held());
+    }
+
     /// Nodes that subscribe to a key's bucket, counted on real hashes and random places.
     fn counted(crowd: &TopicLoad, seed: u64) -> f64 {
         let mut rng = StdRng::seed_from_u64(seed);
         let of = BucketCount::new(u64::from(crowd.buckets)).unwrap();
         let mut hears: HashSet<(u32, u32)> = HashSet::new();
-        let buckets: Vec<u32> = (0..crowd.keys)
-            .map(|n| Bucket::of_key(&RoutingKey::parse(&format!("user.{n}")).unwrap(), of).index)
-            .collect();
-        for &bucket in &buckets {
+        let keys = (0..crowd.keys).map(|n| RoutingKey::parse(&format!("user.{n}")).unwrap());
+        let keys: Vec<RoutingKey> = keys.collect();
+        let buckets: Vec<u32> = keys.iter().map(|key| Bucket::of_key(key, of).index).collect();
+        for (key, &bucket) in keys.iter().zip(&buckets) {
             for _ in 0..crowd.sessions {
-                hears.insert((bucket, rng.random_range(0..crowd.nodes)));
+                let node = match crowd.placement {
+                    Placement::Random => rng.random_range(0..crowd.nodes),
+                    Placement::Bucket => placed_node(key, crowd.nodes),
+                };
+                hears.insert((bucket, node));
             }
         }
         let reach =
@@ -187,8 +258,10 @@ mod tests {
         #[test]
         fn the_closed_form_is_what_counting_finds(
             nodes in 2..40_u32, sessions in 1..5_u32, power in 0..14_u32, seed: u64,
+            placed: bool,
         ) {
-            let crowd = crowd(nodes, 2_000, sessions, 1 << power);
+            let placement = if placed { Placement::Bucket } else { Placement::Random };
+            let crowd = TopicLoad { placement, ..crowd(nodes, 2_000, sessions, 1 << power) };
             let (found, expected) = (counted(&crowd, seed), crowd.reach(1));
             prop_assert!((found - expected).abs() / expected < 0.05, "{} against {}", found, expected);
         }

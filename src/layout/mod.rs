@@ -10,7 +10,7 @@ mod set;
 mod table;
 
 pub use bucket::{BUCKETS_MAX, Bucket, BucketCount, BucketCountError, key_hash};
-pub use cost_model::{Placement, Prediction, TopicLoad, Workload};
+pub use cost_model::{PlacedKeys, Placement, Prediction, TopicLoad, Workload, placed_node};
 pub use jump::jump;
 pub use plan::{PublishPlan, plan};
 pub use set::{BucketRoute, Layouts, ShardIndex};

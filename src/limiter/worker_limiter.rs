@@ -295,6 +295,12 @@ impl WorkerLimiter {
         judged
     }
 
+    /// Counts a refusal that follows from an earlier one of the same rate.
+    pub fn count_repeated_refusal(&self, rate: UserRate) {
+        self.metrics.limits.count(Limited::Cached);
+        self.metrics.limits.refused(rate.name());
+    }
+
     const fn rate_of(&self, conversation: &Conversation) -> &ConversationRate {
         match conversation {
             Conversation::Dm(..) => &self.dms,

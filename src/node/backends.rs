@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::descriptors::{limit_of_process, store_files};
+use super::descriptors::{descriptor_limit, store_files};
 use super::plan::layouts;
 use crate::bus::{Bus, MemoryBus, RedisBus, RedisShard, StoreTag};
 use crate::clock::{Readable, WallClock};
@@ -38,7 +38,7 @@ pub fn open_store(config: &Config, path: &Path) -> Result<Arc<dyn Store>, Backen
                 path: path.to_owned(),
                 namespace: config.node.namespace.clone(),
                 bounds: config.store.embedded,
-                open_files: store_files(limit_of_process().unwrap_or(usize::MAX)),
+                open_files: store_files(descriptor_limit().unwrap_or(usize::MAX)),
             };
             Ok(Embedded::open(&options, WallClock::system())?)
         }
@@ -85,6 +85,11 @@ pub async fn apply_schema(config: &Config) -> Result<SchemaChange, BackendError>
 /// Returns all differences between the CQL store and its schema.
 pub async fn check_schema(config: &Config) -> Result<Vec<String>, BackendError> {
     Ok(crate::store::check_schema(&cql_options(config)).await?)
+}
+
+/// Drops the keyspace of the CQL store with all that is in it.
+pub async fn drop_keyspace(config: &Config) -> Result<(), BackendError> {
+    Ok(crate::store::drop_keyspace(&cql_options(config)).await?)
 }
 
 /// Between two checks whether a store that failed could be opened again.

@@ -1,11 +1,11 @@
 //! Divides the process's file descriptors among their users.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::config::{Config, StoreBackend};
 use crate::http::OPERATOR_CONNECTIONS_MAX;
 use crate::limiter::ConnectionBounds;
-use crate::redis::POOL_CONNECTIONS_MAX;
+use crate::redis::{POOL_CONNECTIONS_MAX, ShardAddress};
 use crate::store::OPEN_FILES_MAX;
 
 /// Standard streams, signals, listeners, the log, and the runtime of the process.
@@ -28,6 +28,9 @@ const OPEN_FILES_MIN: usize = 16;
 /// failed ones are closed, and for servers that are added.
 const CQL_SPARE_FILES: usize = 32;
 
+/// Connections to a sentinel: the one that listens, and the one of a round of questions.
+const SENTINEL_FILES: usize = 2;
+
 /// The least connections of the operator's listener.
 const OPERATOR_MIN: usize = 8;
 
@@ -44,7 +47,7 @@ pub fn raise_descriptors() -> std::io::Result<()> {
 }
 
 /// Returns the process's limit.
-pub(super) fn limit_of_process() -> std::io::Result<usize> {
+pub fn descriptor_limit() -> std::io::Result<usize> {
     let soft = rlimit::Resource::NOFILE.get_soft()?;
     Ok(usize::try_from(soft).unwrap_or(usize::MAX))
 }
@@ -63,7 +66,7 @@ pub(super) struct Descriptors {
     limit: usize,
     process: usize,
     store: usize,
-    /// Connections to Redis: publishers, subscribers and the limiter's.
+    /// Connections to Redis: publishers, subscribers and the limiter's; and those to sentinels.
     redis: usize,
     /// Connections of the operator's listener.
     pub(super) operator: usize,
@@ -85,7 +88,7 @@ impl Descriptors {
             limit,
             process: PROCESS_FILES + LOOP_FILES * (workers + OTHER_LOOPS),
             store,
-            redis: shards * (workers * a_worker + 1),
+            redis: shards * (workers * a_worker + 1) + SENTINEL_FILES * sentinels(config),
             operator: (limit / 8).clamp(OPERATOR_MIN, OPERATOR_CONNECTIONS_MAX),
             ending: (limit / 16).clamp(ENDING_MIN, ENDING_MAX),
         }
@@ -128,8 +131,18 @@ impl Descriptors {
 
 /// Returns how many shards a node connects to; none without Redis.
 pub(super) fn redis_shards(config: &Config) -> usize {
-    let names = config.subscribed().flat_map(|layout| &layout.shards).map(|shard| &shard.name);
-    names.collect::<BTreeSet<_>>().len()
+    shards(config).len()
+}
+
+/// Returns the sentinels of all shards, those of each shard for themselves.
+fn sentinels(config: &Config) -> usize {
+    shards(config).into_values().map(ShardAddress::sentinels).sum()
+}
+
+/// The shards of all layouts by their names.
+fn shards(config: &Config) -> BTreeMap<&str, &ShardAddress> {
+    let shards = config.subscribed().flat_map(|layout| &layout.shards);
+    shards.map(|shard| (shard.name.as_str(), &shard.address)).collect()
 }
 
 #[cfg(test)]
@@ -165,6 +178,9 @@ mod tests {
         let four = Descriptors::divide(4096, &four, 0);
         assert_eq!(four.process - one.process, 3 * LOOP_FILES);
         assert_eq!((one.redis, four.redis), (0, 3 * (4 * 5 + 1)));
+        let named = "layouts.a.redis = [{ name = \"a\", sentinel = { master = \"m\", nodes = [\"x\", \"y\"] } }]";
+        let named = Descriptors::divide(4096, &config(named), 0);
+        assert_eq!(named.redis, 5 + 1 + 2 * 2);
         let cql = Descriptors::divide(4096, &config("store.backend = \"cql\""), 100);
         assert_eq!(cql.store, 232);
     }

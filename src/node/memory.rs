@@ -5,7 +5,7 @@
 //! should have the first, so a node warns if it has less. No traffic reaches the second: it only
 //! shows which bounds are large.
 
-use super::descriptors::{Descriptors, limit_of_process, redis_shards};
+use super::descriptors::{Descriptors, descriptor_limit, redis_shards};
 use super::machine::allowed_memory;
 use crate::config::{Config, StoreBackend};
 use crate::connection::HELLO_BYTES_MAX;
@@ -90,7 +90,7 @@ impl MemoryBounds {
     /// The system does not report the limit of open files, which also bounds the connections.
     pub fn of_process(config: &Config) -> std::io::Result<Self> {
         let nodes = config.store.cql.nodes.len() * config.store.cql.connections;
-        let divided = Descriptors::divide(limit_of_process()?, config, nodes);
+        let divided = Descriptors::divide(descriptor_limit()?, config, nodes);
         Ok(Self::of(config, divided.clients(config), redis_shards(config)))
     }
 

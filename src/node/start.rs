@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::backends::limits;
-use super::descriptors::{Descriptors, limit_of_process};
+use super::descriptors::{Descriptors, descriptor_limit};
 use super::host::reached_at;
 use super::plan::NodeOptions;
 use super::report::cluster_table;
@@ -292,7 +292,7 @@ impl Parts {
     /// Divides the files that the process may open.
     fn descriptors(&self, config: &Config) -> std::io::Result<Descriptors> {
         let servers = self.services.store.figures().map_or(0, |figures| figures.connections);
-        let divided = Descriptors::divide(limit_of_process()?, config, servers as usize);
+        let divided = Descriptors::divide(descriptor_limit()?, config, servers as usize);
         divided.log(config);
         Ok(divided)
     }

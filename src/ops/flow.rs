@@ -60,7 +60,7 @@ impl Router {
     ) {
         let since = session.link().last_seen();
         let admission = if let Some((_, wait)) = session.closed_for(op.lane()) {
-            Admission::Refused(ErrorReply::refused_with_earlier(wait))
+            Admission::Refused(self.refuse_with_earlier(op, wait))
         } else if session.is_holding(op.lane()) {
             Admission::Later { at: since + HELD_MAX, refused: None }
         } else {
@@ -118,6 +118,13 @@ impl Router {
         Admission::Refused(refused.refusal())
     }
 
+    /// Counts and returns the refusal of an op that comes while an earlier refusal of its session
+    /// still holds.
+    fn refuse_with_earlier(&self, op: HeldOp, wait: Duration) -> ErrorReply {
+        self.limiter.count_repeated_refusal(op.rate());
+        ErrorReply::refused_with_earlier(wait)
+    }
+
     /// Starts the held frames of a session, each as soon as it may. Ends when none is left.
     async fn serve_held(self: Rc<Self>, session: Rc<Session>) {
         while let Some(wake) = session.held_wake() {
@@ -158,7 +165,7 @@ impl Router {
         while *starts < STARTS_A_TURN {
             let (op, since) = session.first_held(lane)?;
             let admission = match session.held_closed_for(lane) {
-                Some(wait) => Admission::Refused(ErrorReply::refused_with_earlier(wait)),
+                Some(wait) => Admission::Refused(self.refuse_with_earlier(op, wait)),
                 None => self.admit(session, op, since),
             };
             if let Admission::Later { at, refused } = admission {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{PushInfo, cmd};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -28,8 +28,12 @@ use super::sentinel_states::SentinelStates;
 /// not hold up a failover.
 const REST_WITHIN: Duration = Duration::from_millis(100);
 
-/// Most servers that are tried in one attempt. With the sentinels' own time an attempt takes up to
-/// four times [`ConnectOptions::connect`].
+/// How old the answers of all sentinels may be for a connection that is made. After a failover all
+/// connections of a node are made at once, and one round of questions is enough for them.
+const ROUND_AGE_MAX: Duration = Duration::from_millis(200);
+
+/// Most servers that are tried in one attempt. With the sentinels' own time, and that of a round before
+/// which is waited for, an attempt takes up to five times [`ConnectOptions::connect`].
 const CANDIDATES_MAX: usize = 3;
 
 /// What an operator configures of the sentinels of a shard.
@@ -50,6 +54,17 @@ pub struct SentinelGroup {
     options: SentinelOptions,
     known: watch::Sender<Option<NamedPrimary>>,
     states: SentinelStates,
+    /// The last round of questions; one is asked at a time.
+    round: Mutex<Option<Round>>,
+}
+
+/// What each sentinel answered, by their places.
+type Answers = Arc<[Result<NamedPrimary, SentinelError>]>;
+
+/// A question to all sentinels.
+struct Round {
+    asked: Instant,
+    answers: Answers,
 }
 
 /// Why a server that sentinels name is not used.
@@ -65,8 +80,7 @@ enum CandidateError {
 
 /// A search that found no primary.
 struct FailedSearch {
-    /// By the places of the sentinels.
-    answers: Vec<Result<NamedPrimary, SentinelError>>,
+    answers: Answers,
     refused: Vec<(Candidate, CandidateError)>,
 }
 
@@ -82,7 +96,7 @@ impl SentinelGroup {
     /// The sentinels that an operator configured, of which none was asked yet.
     pub fn new(options: SentinelOptions) -> Self {
         let states = SentinelStates::of(options.sentinels.len());
-        Self { options, known: watch::Sender::new(None), states }
+        Self { options, known: watch::Sender::new(None), states, round: Mutex::new(None) }
     }
 
     /// What was configured.
@@ -96,13 +110,16 @@ impl SentinelGroup {
         options: &ConnectOptions,
         on_push: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<(RedisConnection, PrimaryChange), ConnectError> {
-        self.find(options, on_push).await.map_err(|search| self.no_primary(&search))
+        let answers = self.answers(options, ROUND_AGE_MAX).await;
+        let found = self.find(answers, options, on_push).await;
+        found.map_err(|search| self.no_primary(&search))
     }
 
     /// Looks for a new primary; the connections to the one before end if there is one. Returns
     /// whether what the sentinels name is settled, so that it need not be tried again.
     pub(super) async fn look(&self, options: &ConnectOptions) -> bool {
-        match self.find(options, |_push| ()).await {
+        let answers = self.answers(options, Duration::ZERO).await;
+        match self.find(answers, options, |_push| ()).await {
             Ok(_connected) => true,
             Err(search) => {
                 let error = self.no_primary(&search);
@@ -114,11 +131,11 @@ impl SentinelGroup {
 
     async fn find(
         &self,
+        answers: Answers,
         options: &ConnectOptions,
         on_push: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<(RedisConnection, PrimaryChange), FailedSearch> {
         let on_push = Arc::new(on_push);
-        let answers = self.ask_all(options).await;
         let named = answers.iter().enumerate();
         let named =
             named.filter_map(|(place, answer)| Some((place, answer.as_ref().ok()?.clone())));
@@ -132,6 +149,19 @@ impl SentinelGroup {
             }
         }
         Err(FailedSearch { answers, refused })
+    }
+
+    /// Returns what all sentinels answered in a round that began at most `age` before this call.
+    async fn answers(&self, options: &ConnectOptions, age: Duration) -> Answers {
+        let called = Instant::now();
+        let mut round = self.round.lock().await;
+        if let Some(round) = round.as_ref().filter(|round| round.asked + age >= called) {
+            return Arc::clone(&round.answers);
+        }
+        let asked = Instant::now();
+        let answers: Answers = self.ask_all(options).await.into();
+        *round = Some(Round { asked, answers: Arc::clone(&answers) });
+        answers
     }
 
     /// Asks all sentinels at once.

@@ -71,6 +71,14 @@ impl CommandConnection {
 }
 
 impl ShardAddress {
+    /// Returns how many sentinels there are.
+    pub fn sentinels(&self) -> usize {
+        match self {
+            Self::Server(_) => 0,
+            Self::Sentinels(group) => group.options().sentinels.len(),
+        }
+    }
+
     /// Connects by RESP3. `on_push` is called on the connection's own task with every push but
     /// disconnections: it must not block.
     ///

@@ -139,13 +139,10 @@ impl MembershipChanges {
         let (stamp, send_id) = self.ids.issue()?;
         let own = if inside { known.joined() } else { stamp };
         let kind = if has_another_role { MemberChange::Role } else { MemberChange::Joined };
-        let state = match role {
-            None if inside => known,
-            _ => known.add_by(room.adder(), role.unwrap_or(MemberRole::Member), stamp),
-        };
-        let added = room.member(user, state);
+        let added = room.member(user, known.add_by(room.adder(), role, stamp));
         let issued = IssuedChange { stamp, send_id, kind };
-        let member = self.announced(room, self.store_add(added, own), issued).await?;
+        let storing = self.store_add(added, own, room.adder());
+        let member = self.announced(room, storing, issued).await?;
         Ok(Added { member, stamp })
     }
 
@@ -223,17 +220,20 @@ impl MembershipChanges {
     /// Returns what is to be announced.
     async fn store_add(
         &self,
-        mut added: Membership,
+        mut member: Membership,
         own: MessageId,
+        adder: Adder,
     ) -> Result<Membership, ErrorReply> {
         loop {
-            self.store_membership(added.clone()).await?;
-            let stored = self.services.member_state(&added.room, &added.user).await;
+            self.store_membership(member.clone()).await?;
+            let stored = self.services.member_state(&member.room, &member.user).await;
             // The add is stored already, so an unanswered read makes its own outcome unknown.
             let stored = stored.map_err(|it| ErrorReply { code: Code::OutcomeUnknown, ..it })?;
-            added.state = added.state.merge(stored);
-            let Some(joining) = added.state.joining_behind_removal(own) else { return Ok(added) };
-            added.state = added.state.merge(joining);
+            member.state = member.state.merge(stored);
+            let Some(joining) = member.state.joining_behind_removal(own, adder) else {
+                return Ok(member);
+            };
+            member.state = member.state.merge(joining);
         }
     }
 

@@ -126,7 +126,7 @@ mod tests {
     /// Rows by an adder, each of another room.
     fn rows(adder: Adder, count: usize, is_inside: bool) -> Vec<Membership> {
         let stamp = |time| MessageId::first_of(Micros(time));
-        let inside = MemberState::UNKNOWN.add_by(adder, MemberRole::Member, stamp(1));
+        let inside = MemberState::UNKNOWN.add_by(adder, Some(MemberRole::Member), stamp(1));
         let state = if is_inside { inside } else { inside.remove(stamp(2)) };
         let row = |number| Membership {
             room: RoomId::parse(&format!("r{number}")).unwrap(),

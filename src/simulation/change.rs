@@ -9,7 +9,7 @@ use super::send::{SimContent, Want, Wish, WriteKnown};
 use super::store::{Looks, NEVER as NEVER_STORED, Stored, Touch, one};
 use super::thread::ThreadStep;
 use super::world::World;
-use crate::domain::{MemberRole, MemberState, Membership, MessageId, Micros, NEVER};
+use crate::domain::{Adder, MemberRole, MemberState, Membership, MessageId, Micros, NEVER};
 use crate::watermark::ACK_LIMIT;
 
 /// How long an answer waits for the clock at most: see the product's.
@@ -270,7 +270,7 @@ impl World {
         }
         let Change { user, room, own, .. } = change;
         let state = change.state.merge(self.member_state(user, room, &touches));
-        let joining = state.joining_behind_removal(own);
+        let joining = state.joining_behind_removal(own, Adder::SERVICE);
         let state = joining.map_or(state, |joining| state.merge(joining));
         self.history.messages[usize::from(message)].content =
             SimContent::Change(Change { state, ..change });

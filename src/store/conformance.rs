@@ -32,6 +32,7 @@ pub(crate) use rooms::{
     a_membership_is_read_from_both_sides, a_room_that_was_left_goes_off_the_list,
     members_are_walked_once_past_those_who_left, memberships_are_rooms_alone_and_bounded,
     memberships_only_move_forward, of_a_rooms_rows_the_larger_stamp_stays,
+    of_adds_at_once_the_role_that_was_named_stays,
     of_equal_adds_the_smallest_is_when_the_member_joined, one_batch_may_hold_a_room_twice,
     rooms_and_users_that_begin_alike_are_apart, rooms_that_were_never_there_are_empty,
 };
@@ -70,6 +71,7 @@ macro_rules! store_suite {
             memberships_only_move_forward,
             a_room_that_was_left_goes_off_the_list,
             of_equal_adds_the_smallest_is_when_the_member_joined,
+            of_adds_at_once_the_role_that_was_named_stays,
             members_are_walked_once_past_those_who_left,
             memberships_are_rooms_alone_and_bounded,
             rooms_that_were_never_there_are_empty,

@@ -40,7 +40,7 @@ use crate::telemetry::StoreFigures;
 pub use activity::{ACTIVITY_KEPT, Activity, ActivityQuery, Day, DirectsQuery};
 pub use cql::{
     Cql, CqlOpenError, CqlOptions, SchemaChange, SchemaVersion, ServerKind, apply_schema,
-    check_schema, print_schema, retag as retag_cql,
+    check_schema, drop_keyspace, print_schema, retag as retag_cql,
 };
 pub use embedded::{
     BATCH_BYTES_MAX, Embedded, EmbeddedOptions, Inventory, MEMORY_BYTES as EMBEDDED_MEMORY_BYTES,

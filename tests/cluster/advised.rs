@@ -22,7 +22,7 @@ use crate::harness::{
 
 /// Nodes, unless [`NODES_KEY`] says how many.
 const NODES: usize = 3;
-const NODES_KEY: &str = "NARROWCAST_TEST_NODES";
+const NODES_KEY: &str = "NARROWCAST_SOAK_NODES";
 
 /// The buckets at the beginning: too few for the topics.
 const FEW: u32 = 4_096;

@@ -80,6 +80,11 @@ impl Pair {
         login(&self.url(node), &token(user)).await
     }
 
+    /// Loses the next publish, and says that it did not: both copies, one for each user's bucket.
+    pub fn lose_next(&self) {
+        self.bus.drop_next(SHARD, 2);
+    }
+
     pub async fn stop(self) {
         for node in self.nodes {
             node.stop().await;
@@ -89,7 +94,7 @@ impl Pair {
 }
 
 /// Bob's session is new to the audit until it has had its first cursor for 10 s.
-async fn until_owed(pair: &Pair) {
+pub async fn until_owed(pair: &Pair) {
     let watermark = || pair.nodes[1].metrics().watermark.micros.get();
     for _half in 0..2 {
         let begun = watermark();
@@ -105,8 +110,7 @@ async fn what_a_bus_loses_and_says_it_did_not_is_found() {
     until_owed(&pair).await;
     send(&mut alice, "bob", json!("heard")).await;
     assert_eq!(body(&mut bob).await, "heard");
-    // Both copies of it: each user's bucket has one.
-    pair.bus.drop_next(SHARD, 2);
+    pair.lose_next();
     send(&mut alice, "bob", json!("lost")).await;
     assert_eq!(body(&mut bob).await, "lost", "the audit hands it over");
     assert_eq!(pair.nodes[1].metrics().recovery.audit_found.get(), 1);

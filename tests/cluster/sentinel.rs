@@ -8,7 +8,9 @@ use super::stage::USEFUL;
 use super::watch::trial::Trial;
 use super::watch::world::Nodes;
 use crate::harness::sentinels::{MASTER, info, shard};
-use crate::harness::{Demo, FalseSentinel, Reply, Resp, Sentinels, eventually, eventually_within};
+use crate::harness::{
+    Demo, FalseSentinel, RedisServer, Reply, Resp, Sentinels, eventually, eventually_within,
+};
 
 /// Two halves of the devices.
 const NODES: usize = 2;
@@ -247,4 +249,29 @@ async fn a_sentinel_that_lies_and_one_that_is_down_do_no_harm() {
     println!("all listen {} ms after the promotion", moment.elapsed().as_millis());
     ready(&demo).await;
     Box::new(demo).end();
+}
+
+/// Publishers of a node with so many workers, and its subscriber.
+const WORKERS: &str = "32";
+const CONNECTIONS: u64 = 33;
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn connections_that_are_lost_together_ask_the_sentinels_together() {
+    let redis = RedisServer::start(&[]);
+    let sentinel = FalseSentinel::naming("127.0.0.1", &redis.port().to_string());
+    let shards = format!("[{}]", shard(&[sentinel.address()], ""));
+    let keys = [("LAYOUTS__A__REDIS", shards.as_str()), ("WORKERS", WORKERS)];
+    let demo = Demo::start(1, &[], &keys);
+    ready(&demo).await;
+    let mut resp = Resp::connect(redis.port());
+    let (greeted, asked, begun) = (resp.calls("hello"), sentinel.questions(), Instant::now());
+    for kind in ["normal", "pubsub"] {
+        resp.ask(&["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"]);
+    }
+    let are_back = || resp.calls("hello") >= greeted + CONNECTIONS;
+    eventually("all connections are back", are_back).await;
+    let by_watch = begun.elapsed().as_secs() + 1;
+    let asked = (sentinel.questions() - asked).saturating_sub(by_watch);
+    assert!(asked < CONNECTIONS / 2, "{asked} questions for {CONNECTIONS} connections");
 }

@@ -61,7 +61,7 @@ fn lacking(page: &str, expressions: &[(String, String)]) -> BTreeSet<String> {
     let mut lacking = BTreeSet::new();
     for (place, expression) in expressions {
         let asked = asked(expression);
-        assert!(!asked.is_empty() || expression.starts_with("up"), "{place}: {expression}");
+        assert!(!asked.is_empty() || expression.contains("up{job="), "{place}: {expression}");
         for (name, matchers) in asked {
             let samples: Vec<&str> = page.lines().filter(|line| is_of(line, &name)).collect();
             if samples.is_empty() && !is_family(page, &name) {
@@ -99,6 +99,11 @@ fn every_query_of_the_rules_and_of_the_dashboard_is_of_metrics_that_a_node_shows
     let all = [rules(), panels()].concat();
     assert!(all.len() > 40, "queries are found: {}", all.len());
     assert_eq!(lacking(&page, &all), BTreeSet::new());
+
+    // Prometheus computes no quantile of a histogram without this bound.
+    let unbounded = page.lines().filter(|line| line.contains("le=\"+Inf\"")).count();
+    let histograms = page.lines().filter(|line| line.contains("le=\"0.001\"")).count();
+    assert!(histograms > 3 && unbounded == histograms, "{unbounded} of {histograms}");
 
     // Control: names and labels that there are not, each named with its place.
     let wrong = [

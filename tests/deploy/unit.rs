@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use super::document::{Environment, end_ms, text};
+use super::document::{Environment, end_ms, path, text};
 use super::jail::{Jail, PROGRAM, is_below, warnings};
 use crate::harness::Process;
 
@@ -80,6 +80,47 @@ fn the_unit_gives_the_node_the_time_and_the_files_it_needs() {
     let state = format!("/var/lib/{}", setting("StateDirectory"));
     let store = environment().into_iter().find(|(name, _)| name == "NARROWCAST__STORE__PATH");
     assert!(is_below(&store.expect("it is given").1, &state), "only {state} can be written");
+}
+
+/// The document's part about the unit, from the configuration on.
+fn told() -> String {
+    let document = text("README.md");
+    let told = document.split("**Three machines with systemd**").nth(1).expect("it is there");
+    told.split("\n## ").next().expect("a part").to_owned()
+}
+
+#[test]
+fn the_documents_command_lets_the_unit_have_the_password_of_redis() {
+    let told = told();
+    let command = told.lines().find_map(|line| line.split_once(" > /etc/systemd/system/"));
+    let (command, _) = command.expect("the unit is installed");
+    let mut shell = Command::new("sh");
+    let unit = Process::run(shell.args(["-c", command]).current_dir(path("deploy")));
+    assert_eq!(unit.code, Some(0), "{}", unit.errors);
+    let shipped = text(UNIT);
+    let is_new = |line: &&str| !shipped.lines().any(|known| known == *line);
+    let new: Vec<_> = unit.output.lines().filter(is_new).collect();
+    assert_eq!(new, ["LoadCredential=redis-password:/etc/narrowcast/redis-password"]);
+    assert!(told.contains("/run/credentials/narrowcast.service/redis-password"), "{told}");
+    assert!(told.contains("secrets/redis-password /etc/narrowcast/\n"), "{told}");
+}
+
+#[test]
+fn the_documents_configuration_of_three_machines_is_right() {
+    let told = told();
+    let block = told.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let home = tempfile::tempdir().expect("a directory");
+    fs::create_dir(home.path().join("secrets")).expect("a directory");
+    for secret in ["token-key", "redis-password"] {
+        fs::write(home.path().join("secrets").join(secret), "x".repeat(40)).expect("a file");
+    }
+    fs::write(home.path().join("my.toml"), block.expect("a configuration")).expect("a file");
+    let exports: Vec<_> = told.lines().filter(|line| line.starts_with("export ")).collect();
+    let script = format!("{}\nexec \"$0\" check-config --config my.toml", exports.join("\n"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script, env!("CARGO_BIN_EXE_narrowcast")]).current_dir(home.path());
+    let checked = Process::run(&mut shell);
+    assert_eq!(checked.code, Some(0), "{}", checked.errors);
 }
 
 #[tokio::test]

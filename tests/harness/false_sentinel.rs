@@ -1,6 +1,7 @@
 //! A sentinel that says what a test wants it to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -9,6 +10,7 @@ use super::StandIn;
 pub struct FalseSentinel {
     stand_in: StandIn,
     answer: Arc<Mutex<String>>,
+    questions: Arc<AtomicU64>,
 }
 
 impl FalseSentinel {
@@ -26,10 +28,15 @@ impl FalseSentinel {
     pub fn answering(answer: &str) -> Self {
         let answer = Arc::new(Mutex::new(answer.to_owned()));
         let told = Arc::clone(&answer);
+        let questions = Arc::new(AtomicU64::new(0));
+        let asked = Arc::clone(&questions);
         let stand_in = StandIn::start(move |command| {
             let words: Vec<&str> = command.iter().map(String::as_str).collect();
             match words[..] {
-                ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", _] => Some(told.lock().clone()),
+                ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", _] => {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    Some(told.lock().clone())
+                }
                 ["SENTINEL", "MASTER", _] => {
                     Some(format!("%1\r\n{}{}", bulk("config-epoch"), bulk(&u64::MAX.to_string())))
                 }
@@ -37,7 +44,12 @@ impl FalseSentinel {
                 _ => None,
             }
         });
-        Self { stand_in, answer }
+        Self { stand_in, answer, questions }
+    }
+
+    /// How often it was asked for the primary.
+    pub fn questions(&self) -> u64 {
+        self.questions.load(Ordering::Relaxed)
     }
 
     pub fn address(&self) -> String {

@@ -5,8 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::lines::Lines;
 
-/// How long a process may take to end by itself: above the default time for draining.
-const EXIT_PATIENCE: Duration = Duration::from_secs(30);
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_narrowcast");
+
+/// How long a process may take to end by itself: above the default time for draining, and
+/// what a command takes on a machine with much else to do.
+const EXIT_PATIENCE: Duration = Duration::from_mins(2);
 
 /// Between two looks at whether it has.
 const EXIT_POLL: Duration = Duration::from_millis(5);
@@ -30,26 +34,29 @@ pub struct Finished {
 impl Process {
     /// Starts a command; what it prints on its standard error is kept.
     pub fn start(command: &mut Command) -> Self {
-        Self::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
+        Self::start_with_output(command, Stdio::piped())
     }
 
     /// The same, with its standard output elsewhere.
     pub fn start_with_output(command: &mut Command, output: Stdio) -> Self {
-        Self::spawn(command.stdout(output).stderr(Stdio::piped()))
+        Self::start_on(command, Stdio::null(), output)
+    }
+
+    /// The same, with its standard input elsewhere too.
+    pub fn start_on(command: &mut Command, input: Stdio, output: Stdio) -> Self {
+        Self::spawn(command.stdin(input).stdout(output).stderr(Stdio::piped()))
     }
 
     /// The same, with its standard error elsewhere.
     pub fn start_with_errors(command: &mut Command, errors: Stdio) -> Self {
-        Self::spawn(command.stdout(Stdio::piped()).stderr(errors))
+        Self::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors))
     }
 
     fn spawn(command: &mut Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        let mut child =
+            command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         // The command holds what was given to the child: the end of a pipe that others watch.
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let output = Lines::of(child.stdout.take());
         let errors = Lines::of(child.stderr.take());
         Self { child, output, errors }
@@ -62,7 +69,7 @@ impl Process {
 
     /// The program under test.
     pub fn narrowcast() -> Command {
-        Command::new(env!("CARGO_BIN_EXE_narrowcast"))
+        Command::new(PROGRAM)
     }
 
     /// The next line of its standard output; panics with its errors if it ended before.

@@ -10,6 +10,9 @@ use super::{Operator, Process};
 /// The variable of how long a node accepts connections after SIGTERM.
 pub const LAME_DUCK: &str = "NARROWCAST__TIMEOUTS__LAME_DUCK_MS";
 
+/// The variable of whether users have rates.
+const LIMIT_USERS: &str = "NARROWCAST__RATES__LIMIT_USERS";
+
 pub struct Served {
     pub process: Process,
     /// Where clients connect.
@@ -24,7 +27,14 @@ impl Served {
         Self::by(Process::narrowcast(), config)
     }
 
-    /// The same, in a process that may open so many files.
+    /// The same, with rates of users.
+    pub fn with_rates(config: &Path) -> Self {
+        let mut command = Process::narrowcast();
+        command.env(LIMIT_USERS, "true");
+        Self::by(command, config)
+    }
+
+    /// The same without, in a process that may open so many files.
     pub fn with_descriptors(config: &Path, files: u32) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
@@ -32,19 +42,21 @@ impl Served {
         Self::by(command, config)
     }
 
-    fn by(mut command: Command, config: &Path) -> Self {
+    /// The node that a program starts by a configuration file.
+    pub fn by(mut command: Command, config: &Path) -> Self {
         command.args(["serve", "--config"]).arg(config);
         Self::of(command)
     }
 
     /// A node that a command starts. Unless the command says otherwise, it does not wait for
-    /// balancers at its end.
+    /// balancers at its end, and its users have no rates.
     pub fn of(mut command: Command) -> Self {
-        if !command.get_envs().any(|(name, _)| name == LAME_DUCK) {
-            command.env(LAME_DUCK, "0");
+        for (name, value) in [(LAME_DUCK, "0"), (LIMIT_USERS, "false")] {
+            if !command.get_envs().any(|(given, _)| given == name) {
+                command.env(name, value);
+            }
         }
         command.env("NARROWCAST__TELEMETRY__FORMAT", "json");
-        command.env("NARROWCAST__RATES__LIMIT_USERS", "false");
         Self::running(Process::start(&mut command))
     }
 

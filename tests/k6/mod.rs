@@ -5,5 +5,5 @@ mod controls;
 pub mod load_test;
 mod mistakes;
 mod passes;
-mod relay;
+pub mod relay;
 mod types;

@@ -1,6 +1,7 @@
 //! A keyspace of a test's own, on a CQL server.
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,14 @@ use narrowcast::node::open_store;
 use narrowcast::store::Store;
 use scylla::client::session_builder::SessionBuilder;
 
-use crate::harness::Process;
+use crate::harness::{PROGRAM, Process};
 
 /// The variable that says where the tests' server is, `host:port`.
 const ADDRESS: &str = "NARROWCAST_TEST_CQL";
 
 /// A keyspace that nobody else uses. It stays when the test ends: a server of tests is thrown
 /// away as a whole.
+#[derive(Clone)]
 pub struct Keyspace {
     /// The servers, which all have everything.
     nodes: Vec<String>,
@@ -75,9 +77,14 @@ impl Keyspace {
 
     /// Makes it, by the command that operators use.
     pub fn apply_schema(&self, directory: &Path) {
+        self.apply_schema_of(Path::new(PROGRAM), directory);
+    }
+
+    /// Makes it, or adds to it, as a version of the program does.
+    pub fn apply_schema_of(&self, program: &Path, directory: &Path) {
         let config = directory.join("schema.toml");
         std::fs::write(&config, self.table()).expect("a file");
-        let mut command = Process::narrowcast();
+        let mut command = Command::new(program);
         let applied = Process::run(command.args(["schema", "apply", "--config"]).arg(&config));
         assert_eq!(applied.code, Some(0), "{}{}", applied.output, applied.errors);
     }

@@ -5,12 +5,13 @@
 mod change;
 mod costs;
 mod expiry;
-mod keyspace;
-mod layout;
+pub mod keyspace;
+pub mod layout;
 mod load;
 mod nodes;
-mod plant;
+pub mod plant;
 mod restored;
 mod store;
 mod story;
 mod truth;
+mod upgrade;

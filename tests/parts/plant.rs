@@ -1,11 +1,13 @@
 //! Nodes, each a process of its own, that share Redis shards and a keyspace.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::keyspace::Keyspace;
 use crate::cluster::watch::world::Nodes;
-use crate::harness::{Operator, Served, eventually_within, free_port};
+use crate::harness::{Operator, PROGRAM, Served, eventually_within, free_port};
 
 /// How long a node may take until it is ready: it reads the rows of all others, every 2 s, and
 /// counts one that died as alive for 15 s.
@@ -19,6 +21,8 @@ const PATIENT: &str = "[timeouts]\nbucket_subscribe_timeout_ms = 15000\nsubscrib
 pub struct Plant {
     places: Vec<Place>,
     keyspace: Keyspace,
+    /// How the node of a configuration is started.
+    start: Arc<dyn Fn(&Path) -> Served + Send + Sync>,
     directory: tempfile::TempDir,
 }
 
@@ -31,12 +35,45 @@ struct Place {
     served: Option<Served>,
 }
 
+/// How a version of the program starts the node of a configuration.
+fn starting(program: PathBuf) -> impl Fn(&Path) -> Served {
+    move |config| Served::by(Command::new(&program), config)
+}
+
 impl Plant {
     /// A place without nodes, in a keyspace that is made first.
     pub fn new(keyspace: Keyspace) -> Self {
+        Self::of(PathBuf::from(PROGRAM), keyspace)
+    }
+
+    /// The same for a version of the program.
+    pub fn of(program: PathBuf, keyspace: Keyspace) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        keyspace.apply_schema(directory.path());
-        Self { places: Vec::new(), keyspace, directory }
+        keyspace.apply_schema_of(&program, directory.path());
+        Self { places: Vec::new(), keyspace, start: Arc::new(starting(program)), directory }
+    }
+
+    /// The same, whose nodes are started in another way.
+    pub fn started_by(self, start: impl Fn(&Path) -> Served + Send + Sync + 'static) -> Self {
+        Self { start: Arc::new(start), ..self }
+    }
+
+    /// From here on nodes start in another version, whose schema is applied first.
+    pub fn upgrade(&mut self, program: PathBuf) {
+        self.keyspace.apply_schema_of(&program, self.directory.path());
+        self.go_back(program);
+    }
+
+    /// From here on nodes start in another version. The schema stays.
+    pub fn go_back(&mut self, program: PathBuf) {
+        self.start = Arc::new(starting(program));
+    }
+
+    /// What the process of a node runs.
+    pub fn program_of(&self, node: usize) -> PathBuf {
+        let served = self.places[node].served.as_ref().expect("it runs");
+        let program = format!("/proc/{}/exe", served.process.id());
+        std::fs::read_link(program).expect("it runs")
     }
 
     /// So many nodes of one configuration, all ready.
@@ -73,8 +110,8 @@ impl Plant {
             place.operator,
         );
         std::fs::write(&place.config, text).expect("a file");
-        let config = place.config.clone();
-        place.served = Some(aside(move || Served::start(&config)).await);
+        let (config, start) = (place.config.clone(), Arc::clone(&self.start));
+        place.served = Some(aside(move || start(&config)).await);
     }
 
     pub const fn keyspace(&self) -> &Keyspace {

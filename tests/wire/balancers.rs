@@ -153,6 +153,7 @@ async fn a_bad_proxy_header_is_told_and_ends_the_connection() {
         assert!(answer.body.contains(part), "{header:?}: {answer:?}");
         assert_eq!(raw.drain().await, b"");
     }
+    assert_eq!(served.operator.metric("narrowcast_proxy_headers_refused_total"), 6);
     let told = |line: &str| line.contains("connections of balancers were refused").then_some(());
     served.process.error_line(told);
 }

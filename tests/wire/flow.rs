@@ -149,6 +149,10 @@ async fn what_would_wait_for_more_than_ten_seconds_is_refused_and_so_is_what_fol
     let told = replies[0]["detail"].as_str().expect("a text");
     assert!(told.starts_with("an earlier one was refused"), "{told}");
     assert_eq!(replies[1]["op"], "pong");
+    // Operators see each of them.
+    let operator = &demo.nodes[0].operator;
+    assert_eq!(operator.metric("narrowcast_limit_refusals_total{policy=\"sends\"}"), 10);
+    assert_eq!(operator.metric("narrowcast_limit_decisions_total{outcome=\"cached\"}"), 1);
     for number in 2..=3 {
         let reply = raw.receive_op("sent").await;
         assert_eq!(reply["id"], number, "those that wait are not forgotten");

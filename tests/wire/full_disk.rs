@@ -36,7 +36,8 @@ while :; do
 done
 "#;
 
-fn supervisor(disk: &Path, config: &Path) -> Command {
+/// A process that supervises a node of this configuration, whose data is below `disk`.
+pub fn supervisor(disk: &Path, config: &Path) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]);
     command.args(["sh", "-c", SUPERVISOR, "sh", &SIZE.to_string()]).arg(disk);
@@ -45,7 +46,7 @@ fn supervisor(disk: &Path, config: &Path) -> Command {
 }
 
 /// Where the supervisor and all below it see a path.
-fn inside(process: &Process, path: &Path) -> PathBuf {
+pub fn inside(process: &Process, path: &Path) -> PathBuf {
     let children = format!("/proc/{0}/task/{0}/children", process.id());
     let shell = fs::read_to_string(children).expect("it has a child");
     let shell = shell.split_whitespace().next().expect("a shell").to_owned();
@@ -53,7 +54,7 @@ fn inside(process: &Process, path: &Path) -> PathBuf {
 }
 
 /// Sends until it is refused: how many were acknowledged, and the refusal.
-async fn until_refused(alice: &mut Client) -> (usize, String) {
+pub async fn until_refused(alice: &mut Client) -> (usize, String) {
     let body = "x".repeat(BODY);
     for sent in 0..10_000 {
         let request = json!({"op": "send", "conversation": "user.bob", "body": body});

@@ -16,7 +16,7 @@ mod exposure;
 mod few_files;
 mod flow;
 mod flow_pressure;
-mod full_disk;
+pub mod full_disk;
 mod fuzzed_routes;
 mod generated_types;
 mod handshake;
@@ -50,6 +50,8 @@ mod sockets;
 mod store_commands;
 mod strangers;
 mod talk_commands;
+mod top_commands;
+mod top_screen;
 mod transcripts;
 mod unknown_frames;
 mod user_hints;
@@ -83,7 +85,7 @@ async fn serve_with(keys: &[(&str, &str)]) -> (tempfile::TempDir, Served) {
 }
 
 /// The same, started in a way of its own.
-async fn serve_by(
+pub async fn serve_by(
     start: impl FnOnce(&Path) -> Served,
     keys: &[(&str, &str)],
 ) -> (tempfile::TempDir, Served) {
@@ -94,15 +96,16 @@ async fn serve_by(
     (directory, served)
 }
 
-/// Writes a configuration with ports of the system's choice: where it is.
-fn with_own_ports(directory: &Path, store: &Path, keys: &[(&str, &str)]) -> PathBuf {
+/// Writes a configuration with ports of the system's choice, unless keys say others: where it is.
+pub fn with_own_ports(directory: &Path, store: &Path, keys: &[(&str, &str)]) -> PathBuf {
     let path = directory.join("narrowcast.toml");
     let mut file = std::fs::File::create(&path).expect("a file");
     let store = toml::Value::from(store.to_str().expect("UTF-8")).to_string();
     let any_port = r#""127.0.0.1:0""#;
     let own = [("listen.clients", any_port), ("listen.operator", any_port), ("store.path", &store)];
-    let given = own.iter().chain(keys);
-    given.for_each(|(key, value)| writeln!(file, "{key} = {value}").expect("it is written"));
+    let is_given = |key: &str| keys.iter().any(|(given, _)| *given == key);
+    let all = own.iter().filter(|(key, _)| !is_given(key)).chain(keys);
+    all.for_each(|(key, value)| writeln!(file, "{key} = {value}").expect("it is written"));
     path
 }
 

@@ -2,75 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::samples::Samples;
 use crate::advice::{ClassCounts, LayoutTable, ObservedCluster};
 use crate::cli::CliFailure;
-use crate::client::http_get;
 use crate::domain::Class;
 use crate::layout::{BucketCount, BucketCounts, Placement};
-
-/// A sample that every node of this version has.
-const MARKER: &str = "narrowcast_live_nodes";
-
-/// What a node answers at `/v1/cluster`, as far as advice needs it.
-#[derive(Debug, Clone, Deserialize)]
-struct ClusterAnswer {
-    namespace: String,
-    store: String,
-    boot: String,
-    routing: RoutingView,
-    nodes: Vec<NodeView>,
-    shards: Vec<ShardView>,
-}
-
-/// The names of the layouts in the node's own configuration.
-#[derive(Debug, Clone, Deserialize)]
-struct RoutingView {
-    publish: String,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct NodeView {
-    name: String,
-    boot: String,
-    #[serde(default)]
-    operator: String,
-    #[serde(default)]
-    version: String,
-    layouts: LayoutsView,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct LayoutsView {
-    publish: LayoutView,
-    subscribe: Vec<LayoutView>,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-struct LayoutView {
-    user: u64,
-    room: u64,
-    topic: u64,
-    shards: Vec<String>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct ShardView {
-    name: String,
-    #[serde(default)]
-    config: Option<Value>,
-}
-
-/// One node, read once.
-#[derive(Debug)]
-struct NodeReading {
-    url: String,
-    view: ClusterAnswer,
-    samples: Samples,
-}
+use crate::monitor::{NodeReading, NodeView, OperatorUrl, Samples};
 
 /// What running nodes counted, and the layout that they publish by.
 #[derive(Debug)]
@@ -83,7 +21,7 @@ pub(super) struct RunningCluster {
 
 /// Reads all nodes twice, so far apart.
 pub(super) async fn read_nodes(
-    urls: &[String],
+    urls: &[OperatorUrl],
     apart: Duration,
     placement: Placement,
 ) -> Result<RunningCluster, CliFailure> {
@@ -99,41 +37,12 @@ pub(super) async fn read_nodes(
     Ok(RunningCluster { observed, layout, warnings: warnings(&before) })
 }
 
-async fn read_all(urls: &[String]) -> Result<Vec<NodeReading>, CliFailure> {
+async fn read_all(urls: &[OperatorUrl]) -> Result<Vec<NodeReading>, CliFailure> {
     let mut nodes = Vec::new();
     for url in urls {
-        nodes.push(read_node(url).await?);
+        nodes.push(url.read().await.map_err(CliFailure::failed)?);
     }
     Ok(nodes)
-}
-
-async fn read_node(url: &str) -> Result<NodeReading, CliFailure> {
-    let authority = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-    let authority = authority.filter(|rest| !rest.is_empty() && !rest.contains('/'));
-    let wrong = || CliFailure::Usage(format!("--from: `{url}` is not like http://127.0.0.1:8081"));
-    let authority = authority.ok_or_else(wrong)?;
-    let text = async |path: &str| {
-        let answer = http_get(authority, path).await;
-        match answer
-            .map_err(|error| CliFailure::Failed(format!("{url} cannot be read: {error}")))?
-        {
-            (200, text) => Ok(text),
-            (status, _) => Err(stranger(url, &format!("{path} answers {status}"))),
-        }
-    };
-    let view = serde_json::from_str(&text("/v1/cluster").await?);
-    let view = view.map_err(|error| stranger(url, &format!("/v1/cluster: {error}")))?;
-    let samples = Samples::read(&text("/metrics").await?);
-    if !samples.has(MARKER) {
-        return Err(stranger(url, &format!("/metrics has no {MARKER}")));
-    }
-    Ok(NodeReading { url: url.to_owned(), view, samples })
-}
-
-fn stranger(url: &str, why: &str) -> CliFailure {
-    CliFailure::Failed(format!(
-        "{url} is not the operator's listener of a node that this program knows: {why}"
-    ))
 }
 
 /// All nodes are of one deployment, and each is given once.
@@ -142,7 +51,7 @@ fn check_deployment(nodes: &[NodeReading]) -> Result<(), CliFailure> {
         return Err(CliFailure::Usage("--from: at least one node is needed".to_owned()));
     };
     for other in others {
-        let of = |node: &NodeReading| (node.view.namespace.clone(), node.view.store.clone());
+        let of = |node: &NodeReading| (node.cluster.namespace.clone(), node.cluster.store.clone());
         if of(first) != of(other) {
             let ((one, here), (two, there)) = (of(first), of(other));
             return Err(CliFailure::Failed(format!(
@@ -153,7 +62,7 @@ fn check_deployment(nodes: &[NodeReading]) -> Result<(), CliFailure> {
         }
     }
     for (place, node) in nodes.iter().enumerate() {
-        let earlier = nodes[..place].iter().find(|it| it.view.boot == node.view.boot);
+        let earlier = nodes[..place].iter().find(|it| it.cluster.boot == node.cluster.boot);
         if let Some(earlier) = earlier {
             let text = format!("--from: {} and {} are one node", earlier.url, node.url);
             return Err(CliFailure::Usage(text));
@@ -164,15 +73,15 @@ fn check_deployment(nodes: &[NodeReading]) -> Result<(), CliFailure> {
 
 /// What a node receives counts, so no live node may be left out.
 fn check_all_are_given(nodes: &[NodeReading]) -> Result<(), CliFailure> {
-    let is_given = |node: &&NodeView| nodes.iter().any(|it| it.view.boot == node.boot);
+    let is_given = |node: &&NodeView| nodes.iter().any(|it| it.cluster.boot == node.boot);
     for reading in nodes {
-        if let Some(missing) = reading.view.nodes.iter().find(|node| !is_given(node)) {
+        if let Some(missing) = reading.cluster.nodes.iter().find(|node| !is_given(node)) {
             return Err(CliFailure::Failed(format!(
                 "node {} lives too and is not given: add --from http://{}",
                 missing.name, missing.operator
             )));
         }
-        if !reading.view.nodes.iter().any(|node| node.boot == reading.view.boot) {
+        if !reading.cluster.nodes.iter().any(|node| node.boot == reading.cluster.boot) {
             return Err(CliFailure::Failed(format!(
                 "{} does not know itself as a live node: wait until /readyz says ready",
                 reading.url
@@ -184,7 +93,7 @@ fn check_all_are_given(nodes: &[NodeReading]) -> Result<(), CliFailure> {
 
 /// The layout that all publish by, if that is also the only one that they hear.
 fn layout_of(nodes: &[NodeReading]) -> Result<LayoutTable, CliFailure> {
-    let all = || nodes.iter().flat_map(|reading| &reading.view.nodes);
+    let all = || nodes.iter().flat_map(|reading| &reading.cluster.nodes);
     let first = all().next().map(|node| &node.layouts.publish);
     let none = || CliFailure::Failed("no node is known as live".to_owned());
     let layout = first.ok_or_else(none)?;
@@ -205,7 +114,7 @@ fn layout_of(nodes: &[NodeReading]) -> Result<LayoutTable, CliFailure> {
         room: count(layout.room)?,
         topic: count(layout.topic)?,
     };
-    let view = &nodes[0].view;
+    let view = &nodes[0].cluster;
     let item = |name: &String| {
         let shard = view.shards.iter().find(|it| it.name == *name)?;
         Some((name.clone(), inline(shard.config.as_ref()?)))
@@ -229,7 +138,7 @@ fn inline(value: &Value) -> String {
 }
 
 fn warnings(nodes: &[NodeReading]) -> Vec<String> {
-    let all = nodes.iter().flat_map(|reading| &reading.view.nodes);
+    let all = nodes.iter().flat_map(|reading| &reading.cluster.nodes);
     let mut versions: Vec<String> = all.map(|node| node.version.clone()).collect();
     versions.sort();
     versions.dedup();
@@ -248,7 +157,7 @@ fn observe(
     placement: Placement,
 ) -> Result<ObservedCluster, CliFailure> {
     for (then, now) in before.iter().zip(after) {
-        if then.view.boot != now.view.boot {
+        if then.cluster.boot != now.cluster.boot {
             let text = format!("{} was started anew meanwhile: ask again", now.url);
             return Err(CliFailure::Failed(text));
         }
@@ -285,7 +194,7 @@ fn observe(
 /// What all nodes counted of a class between two readings. What they hold is of the second one.
 fn class_since(before: &[NodeReading], after: &[NodeReading], class: &str) -> ClassCounts {
     let sum = |nodes: &[NodeReading], field: fn(&ClassCounts) -> f64| {
-        nodes.iter().map(|node| field(&node.samples.class(class))).sum::<f64>()
+        nodes.iter().map(|node| field(&class_counts(&node.samples, class))).sum::<f64>()
     };
     let since = |field| (sum(after, field) - sum(before, field)).max(0.0);
     ClassCounts {
@@ -295,6 +204,23 @@ fn class_since(before: &[NodeReading], after: &[NodeReading], class: &str) -> Cl
         copies: since(|counts| counts.copies),
         useful: since(|counts| counts.useful),
         echo: since(|counts| counts.echo),
+    }
+}
+
+/// What one node counted of a class.
+fn class_counts(samples: &Samples, class: &str) -> ClassCounts {
+    let by_class = |name: &str| samples.of(&format!("narrowcast_{name}{{class=\"{class}\"}}"));
+    let received = |outcome: &str| {
+        let labels = format!("{{outcome=\"{outcome}\",class=\"{class}\"}}");
+        samples.of(&format!("narrowcast_bus_received_total{labels}"))
+    };
+    ClassCounts {
+        keys_held: by_class("keys_held"),
+        buckets_held: by_class("buckets_held"),
+        publishes: by_class("publishes_to_buckets_total"),
+        copies: by_class("bucket_copies_total"),
+        useful: received("useful"),
+        echo: received("echo"),
     }
 }
 
@@ -316,7 +242,7 @@ mod tests {
             "nodes": nodes, "shards": [{"name": "r1", "config": {"name": "r1", "url": "redis://h"}}],
         });
         let view = serde_json::from_value(view).expect("a view");
-        NodeReading { url: format!("http://{boot}"), view, samples: Samples::default() }
+        NodeReading { url: format!("http://{boot}"), cluster: view, samples: Samples::default() }
     }
 
     fn refusal<T: std::fmt::Debug>(result: Result<T, CliFailure>) -> String {
@@ -335,6 +261,14 @@ mod tests {
             [("r1".to_owned(), r#"{ name = "r1", url = "redis://h" }"#.to_owned())]
         );
         assert!(warnings(&[reading("n1", &nodes[..1])]).is_empty());
+    }
+
+    #[test]
+    fn what_a_node_counted_of_a_class_is_found() {
+        let text = "narrowcast_keys_held{class=\"room\"} 7\n\
+                    narrowcast_bus_received_total{outcome=\"echo\",class=\"room\"} 2\n";
+        let room = class_counts(&Samples::read(text), "room");
+        assert_eq!((room.keys_held, room.echo, room.useful), (7.0, 2.0, 0.0));
     }
 
     #[test]

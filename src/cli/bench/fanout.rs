@@ -4,19 +4,24 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::{buckets, failure};
 use crate::bench::{FanoutBench, FanoutRow, RunningNode, Table};
 use crate::cli::CliFailure;
 use crate::cli::output::output_failure;
 use crate::cli::placement::PlacementName;
 
-/// How many nodes receive a publish, by layout, next to the predicted number.
+/// How many nodes hear a publish, beside the prediction for the layout and beside broadcast?
+///
+/// Users at random write to each other, and topics have a few subscribers. Without `--node` the
+/// nodes and all clients share this process, so that a hundred nodes fit a machine; the CPU time of
+/// the two is then one figure.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct FanoutArguments {
     /// Nodes.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100))]
     nodes: u32,
     /// Bucket counts, one row each.
-    #[arg(long, value_delimiter = ',', default_value = "1,64,4096,65536,1048576")]
+    #[arg(long, value_delimiter = ',', default_value = "1,64,4096,65536,1048576", value_parser = buckets)]
     buckets: Vec<u32>,
     /// A Redis shard; may be given several times. Without one the nodes are joined in memory.
     #[arg(long)]
@@ -90,11 +95,9 @@ impl FanoutArguments {
             events: self.load.events,
             seed: self.load.seed,
         });
-        let table = Table::begin::<FanoutRow>(self.json).map_err(output_failure)?;
+        let mut table = Table::<FanoutRow>::begin(self.json);
         for buckets in self.buckets {
-            table
-                .row(&fanout.run(buckets).await.map_err(CliFailure::failed)?)
-                .map_err(output_failure)?;
+            table.row(&fanout.run(buckets).await.map_err(failure)?).map_err(output_failure)?;
         }
         Ok(())
     }

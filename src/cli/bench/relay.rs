@@ -2,15 +2,19 @@
 
 use clap::Args;
 
-use crate::bench::{Payload, Relay, RelayRow, Table};
+use super::failure;
+use crate::bench::{Payload, Relay, RelayRow, Table, check_redis};
 use crate::cli::CliFailure;
 use crate::cli::output::output_failure;
 
-/// CPU per delivery, next to a plain loop.
+/// How much CPU does a delivery cost, beside a plain loop without any broker?
+///
+/// The servers are processes of their own. The plain loop has the same socket and the same frames,
+/// and otherwise a table of topics only.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RelayArguments {
     /// Nodes, one row each; 0 is the plain loop.
-    #[arg(long, value_delimiter = ',', default_value = "0,1,4")]
+    #[arg(long, value_delimiter = ',', default_value = "0,1,4", value_parser = clap::value_parser!(u32).range(0..=100))]
     nodes: Vec<u32>,
     /// A Redis shard; may be given several times. Without one the nodes are joined in memory.
     #[arg(long)]
@@ -43,16 +47,16 @@ pub(in crate::cli) struct RelayArguments {
 
 impl RelayArguments {
     pub(super) async fn run(self) -> Result<(), CliFailure> {
-        let table = Table::begin::<RelayRow>(self.json).map_err(output_failure)?;
+        // The first row may be without Redis.
+        check_redis(&self.redis).await.map_err(failure)?;
+        let mut table = Table::<RelayRow>::begin(self.json);
         for _ in 0..self.rounds {
             for &nodes in &self.nodes {
                 let redis = if nodes == 0 { Vec::new() } else { self.redis.clone() };
                 let Self { users, events, rate, seed, messages, limits, .. } = self;
                 let payload = if messages { Payload::Message } else { Payload::Event };
                 let relay = Relay { nodes, redis, users, payload, events, limits, rate, seed };
-                table
-                    .row(&relay.run().await.map_err(CliFailure::failed)?)
-                    .map_err(output_failure)?;
+                table.row(&relay.run().await.map_err(failure)?).map_err(output_failure)?;
             }
         }
         Ok(())

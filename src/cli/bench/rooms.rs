@@ -2,15 +2,18 @@
 
 use clap::Args;
 
+use super::{buckets, failure};
 use crate::bench::{Rooms, RoomsRow, Table};
 use crate::cli::CliFailure;
 use crate::cli::output::output_failure;
 
-/// What a message to a room costs, by its size, next to one publish per member and broadcast.
+/// What does a message to a room cost by its size, beside a publish per member and broadcast?
+///
+/// It counts publishes and the nodes that hear them. The nodes and all clients share this process.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RoomsArguments {
     /// Members of a room, one row each.
-    #[arg(long, value_delimiter = ',', default_value = "4,20,60")]
+    #[arg(long, value_delimiter = ',', default_value = "4,20,60", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     members: Vec<u32>,
     /// Nodes.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -19,7 +22,7 @@ pub(in crate::cli) struct RoomsArguments {
     #[arg(long)]
     redis: Vec<String>,
     /// Buckets of each class.
-    #[arg(long, default_value_t = 1_048_576)]
+    #[arg(long, default_value_t = 1_048_576, value_parser = buckets)]
     buckets: u32,
     /// Users.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(2..=100_000))]
@@ -45,11 +48,9 @@ impl RoomsArguments {
     pub(super) async fn run(self) -> Result<(), CliFailure> {
         let Self { nodes, redis, buckets, users, devices, rooms, messages, seed, .. } = self;
         let bench = Rooms { nodes, redis, buckets, users, devices, rooms, messages, seed };
-        let table = Table::begin::<RoomsRow>(self.json).map_err(output_failure)?;
+        let mut table = Table::<RoomsRow>::begin(self.json);
         for members in self.members {
-            table
-                .row(&bench.run(members).await.map_err(CliFailure::failed)?)
-                .map_err(output_failure)?;
+            table.row(&bench.run(members).await.map_err(failure)?).map_err(output_failure)?;
         }
         Ok(())
     }

@@ -98,6 +98,12 @@ pub enum Seen {
         /// The node that holds it.
         node: String,
     },
+    /// An attempt to connect failed, or ended before it was a session. The device tries again
+    /// unless [`Device::next`](super::Device::next) returns an error.
+    Refused {
+        /// Why.
+        why: String,
+    },
     /// The session is over; the device is about to reconnect.
     Lost {
         /// Why.

@@ -15,7 +15,7 @@ const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a silence means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum KeepaliveAction {
+pub(crate) enum KeepaliveAction {
     /// Nothing yet.
     Alive,
     /// The device must ping the node.
@@ -33,24 +33,24 @@ enum Waiting {
 
 /// The silence of a node.
 #[derive(Debug)]
-pub(super) struct Keepalive {
+pub(crate) struct Keepalive {
     since: Instant,
     waiting: Waiting,
 }
 
 impl Keepalive {
     /// Starts with a fresh connection.
-    pub(super) const fn new(now: Instant) -> Self {
+    pub(crate) const fn new(now: Instant) -> Self {
         Self { since: now, waiting: Waiting::Ready }
     }
 
     /// Notes that the session is ready, and how often the node pings it.
-    pub(super) const fn ready(&mut self, every: Duration) {
+    pub(crate) const fn ready(&mut self, every: Duration) {
         self.waiting = Waiting::Ping { every };
     }
 
     /// Notes that something was received.
-    pub(super) const fn broken(&mut self, now: Instant) {
+    pub(crate) const fn broken(&mut self, now: Instant) {
         self.since = now;
         if let Waiting::Pong { every } = self.waiting {
             self.waiting = Waiting::Ping { every };
@@ -58,7 +58,7 @@ impl Keepalive {
     }
 
     /// When the silence will mean something.
-    pub(super) fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         self.since
             + match self.waiting {
                 Waiting::Ready => READY_TIMEOUT,
@@ -68,7 +68,7 @@ impl Keepalive {
     }
 
     /// What the silence means now. It returns `Ask` once per silence.
-    pub(super) fn judge(&mut self, now: Instant) -> KeepaliveAction {
+    pub(crate) fn judge(&mut self, now: Instant) -> KeepaliveAction {
         if now < self.deadline() {
             return KeepaliveAction::Alive;
         }

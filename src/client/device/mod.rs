@@ -19,10 +19,11 @@ use super::connect::{ClientError, Incoming, check};
 use crate::auth::claimed_user;
 use crate::domain::UserId;
 use connection::{ConnectionStep, DeviceConnection};
-use reconnect::ConnectionLoss;
 use state::DeviceState;
 
 pub use events::{Cursor, GapSeen, Nonce, ResumeSeen, Seen, SendOutcomeSeen};
+pub(crate) use keepalive::{Keepalive, KeepaliveAction};
+pub(crate) use reconnect::{ConnectionLoss, Reconnect};
 
 /// What a device is made from.
 #[derive(Clone)]

@@ -14,7 +14,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ConnectionLoss {
+pub(crate) enum ConnectionLoss {
     /// The node closed it.
     Closed { code: u16, reason: String },
     /// The connection broke.
@@ -35,7 +35,7 @@ impl std::fmt::Display for ConnectionLoss {
 
 /// How a device reacts to a loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CloseClass {
+pub(crate) enum CloseClass {
     /// It does not reconnect unchanged.
     Never,
     /// It reconnects at once.
@@ -45,7 +45,7 @@ pub(super) enum CloseClass {
 }
 
 impl ConnectionLoss {
-    pub(super) const fn class(&self) -> CloseClass {
+    pub(crate) const fn class(&self) -> CloseClass {
         match self {
             Self::Closed { code: 4000..=4099, .. } => CloseClass::Never,
             Self::Closed { code: 4200..=4299, .. } | Self::Left => CloseClass::AtOnce,
@@ -56,18 +56,18 @@ impl ConnectionLoss {
 
 /// Decides when a device reconnects.
 #[derive(Debug)]
-pub(super) struct Reconnect {
+pub(crate) struct Reconnect {
     backoff: Backoff,
 }
 
 impl Reconnect {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { backoff: Backoff::new(BACKOFF_MIN, BACKOFF_MAX) }
     }
 
     /// When to reconnect after a loss; none means never. A device that was closed with "at once"
     /// before it had a session waits as well.
-    pub(super) fn after(
+    pub(crate) fn after(
         &mut self,
         loss: &ConnectionLoss,
         had_session: bool,
@@ -81,7 +81,7 @@ impl Reconnect {
     }
 
     /// Resets the wait: a session is complete.
-    pub(super) const fn succeeded(&mut self) {
+    pub(crate) const fn succeeded(&mut self) {
         self.backoff.reset();
     }
 }

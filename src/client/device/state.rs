@@ -101,6 +101,10 @@ impl DeviceState {
         matches!(self.phase, Phase::Greeting(_) | Phase::Open(_))
     }
 
+    const fn is_connecting(&self) -> bool {
+        matches!(self.phase, Phase::Calling | Phase::Greeting(_))
+    }
+
     /// When [`DeviceState::tick`] has something to do, unless something happens before.
     pub(super) fn due(&self) -> Option<Instant> {
         match &self.phase {
@@ -230,6 +234,8 @@ impl DeviceState {
         let had_session = matches!(self.phase, Phase::Open(_));
         if had_session {
             self.seen.push_back(Seen::Lost { why: loss.to_string() });
+        } else if self.is_connecting() && loss != ConnectionLoss::Left {
+            self.seen.push_back(Seen::Refused { why: loss.to_string() });
         }
         match self.comeback.after(&loss, had_session, now) {
             Some(until) => {

@@ -116,6 +116,25 @@ pub(crate) async fn a_membership_is_read_from_both_sides(store: Arc<dyn Store>) 
     }
 }
 
+/// Two nodes add a user who left, in either order: one names a role, and the other none. The user's
+/// list may have lost the room meanwhile.
+pub(crate) async fn of_adds_at_once_the_role_that_was_named_stays(store: Arc<dyn Store>) {
+    for (named_at, unnamed_at) in [(7, 8), (8, 7)] {
+        let (room, who) = (fresh_room_id(), user(&unique("u")));
+        let added = said(&room, &who, true, 1);
+        let left = with(&added, added.state.remove(stamp(3)));
+        store.put_membership(left.clone()).await.unwrap();
+        store.unlist(left.clone()).await.unwrap();
+        let named = with(&left, left.state.add(MemberRole::Owner, stamp(named_at)));
+        let unnamed = left.state.add_by(Adder::SERVICE, None, stamp(unnamed_at));
+        put_all(&*store, &[named, with(&left, unnamed)]).await;
+        let stored = store.membership(membership_of(&room, &who)).await.unwrap().unwrap();
+        assert_eq!((stored.is_inside(), stored.state.role), (true, MemberRole::Owner));
+        let listed = store.memberships(rooms_of(&who, 9)).await.unwrap();
+        assert_eq!(listed[0].state.role, MemberRole::Owner, "on the user's list");
+    }
+}
+
 pub(crate) async fn memberships_only_move_forward(store: Arc<dyn Store>) {
     // Nodes say it in some order, and it arrives in another: registers merge.
     let (room, who) = (fresh_room_id(), user(&unique("u")));
@@ -154,7 +173,8 @@ pub(crate) async fn a_room_that_was_left_goes_off_the_list(store: Arc<dyn Store>
         let out = with(&added, added.state.remove(stamp(5)));
         store.put_membership(added.clone()).await.unwrap();
         store.put_membership(out.clone()).await.unwrap();
-        let back = with(&out, out.state.add_by(Adder::user(&who), MemberRole::Owner, stamp(7)));
+        let back =
+            with(&out, out.state.add_by(Adder::user(&who), Some(MemberRole::Owner), stamp(7)));
         let is_back = || store.put_membership(back.clone());
         if is_back_before {
             is_back().await.unwrap();

@@ -68,7 +68,7 @@ pub use error::CqlOpenError;
 pub use options::CqlOptions;
 pub use schema::{
     SchemaChange, SchemaVersion, ServerKind, apply as apply_schema, check as check_schema,
-    print as print_schema, retag,
+    drop_keyspace, print as print_schema, retag,
 };
 
 /// Writes and reads of the cluster table and of the time under way at once. Every 2 s there are a

@@ -35,6 +35,9 @@ const PROBE: &str = "probe";
 /// The file that a process locks while it has the store open.
 const LOCK: &str = "lock";
 
+/// What ext4 has in the root of a file system. It belongs to root, and others may not read it.
+const OF_FILE_SYSTEM: &str = "lost+found";
+
 /// The content of a manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Manifest {
@@ -128,7 +131,22 @@ pub(super) fn look(path: &Path) -> Result<bool, OpenError> {
 /// Whether a directory is missing or holds only what a fresh file system has.
 pub(super) fn is_empty(path: &Path) -> bool {
     let Ok(mut entries) = fs::read_dir(path) else { return true };
-    entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lost+found"))
+    entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == OF_FILE_SYSTEM))
+}
+
+/// Copies a directory and all below it, but what belongs to the file system.
+pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let there = to.join(entry.file_name());
+        match entry.file_name() {
+            name if name == OF_FILE_SYSTEM => {}
+            _ if entry.file_type()?.is_dir() => copy(&entry.path(), &there)?,
+            _ => fs::copy(entry.path(), there).map(drop)?,
+        }
+    }
+    Ok(())
 }
 
 /// The files that are checked, and cut, belong to no other process.
@@ -146,7 +164,7 @@ fn remove_all(path: &Path) -> io::Result<()> {
         let entry = entry?;
         match entry.file_name() {
             // Last, so that the rest of it is never taken for something else.
-            name if name == MANIFEST || name == "lost+found" => {}
+            name if name == MANIFEST || name == OF_FILE_SYSTEM => {}
             _ if entry.file_type()?.is_dir() => fs::remove_dir_all(entry.path())?,
             _ => fs::remove_file(entry.path())?,
         }

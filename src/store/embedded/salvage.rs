@@ -2,7 +2,6 @@
 //! read into a new directory. Neither changes the store.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -100,7 +99,7 @@ pub fn salvage(from: &Path, to: &Path) -> Result<Inventory, OpenError> {
     if !files::is_empty(to) {
         return Err(OpenError::Unidentified { path: to.to_owned() });
     }
-    copy(from, to).map_err(of_engine)?;
+    files::copy(from, to).map_err(of_engine)?;
     let mut sequence = 0;
     for (number, file) in journal::list(to).map_err(of_engine)? {
         let lost = journal::keep_whole(&file, &mut sequence).map_err(of_engine)?;
@@ -121,21 +120,6 @@ pub fn salvage(from: &Path, to: &Path) -> Result<Inventory, OpenError> {
     Files::of(to).and_then(|files| files.complete()).map_err(of_engine)?;
     losses.extend(stock.losses);
     Ok(Inventory { losses, ..stock })
-}
-
-/// Copies a directory and all below it.
-pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let there = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &there)?;
-        } else {
-            fs::copy(entry.path(), there)?;
-        }
-    }
-    Ok(())
 }
 
 /// Reads every row.

@@ -65,6 +65,8 @@ metrics! {
             labelled("connections_dropped", "reason", Dropped::ALL.map(Dropped::name));
         /// Connections above an address's bound.
         pub refused_addresses: Counter = named("addresses_refused");
+        /// Connections of balancers without a good PROXY header.
+        pub refused_proxy_headers: Counter = named("proxy_headers_refused");
         /// Failures to accept a connection.
         pub accept_errors: Counter = named("accept_errors");
         /// Answers of the HTTP API.

@@ -50,7 +50,8 @@ impl DurationHistogram {
     /// The upper bounds in seconds with the counts of their cells, which are not cumulative.
     fn cells(&self) -> Vec<(f64, u64)> {
         let bound = |at: usize| match at {
-            BOUNDS => f64::MAX,
+            // Prometheus computes no quantile without this very bound.
+            BOUNDS => f64::INFINITY,
             _ => (FIRST_NANOS << at) as f64 / 1e9,
         };
         let counts = self.0.counts.iter().enumerate();
@@ -92,6 +93,8 @@ impl EncodeMetric for DurationHistogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use prometheus_client::encoding::text::encode;
+    use prometheus_client::registry::Registry;
     use proptest::prelude::*;
 
     #[test]
@@ -108,6 +111,18 @@ mod tests {
         ] {
             assert_eq!(cell(nanos), at, "{nanos}");
         }
+    }
+
+    #[test]
+    fn the_last_cell_is_shown_as_unbounded() {
+        let mut registry = Registry::default();
+        let histogram = DurationHistogram::default();
+        histogram.observe(Duration::MAX);
+        registry.register("waits_seconds", "Waits", histogram);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        assert!(text.contains("waits_seconds_bucket{le=\"8.192\"} 0\n"), "{text}");
+        assert!(text.contains("waits_seconds_bucket{le=\"+Inf\"} 1\n"), "{text}");
     }
 
     #[test]

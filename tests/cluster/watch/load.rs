@@ -257,6 +257,7 @@ impl Witness {
     fn see(&self, seen: Seen) {
         let fact = match seen {
             Seen::Connected { .. } => Fact::Connected,
+            Seen::Refused { .. } => return,
             Seen::Lost { .. } => Fact::Lost,
             Seen::Message { id, conversation, from, dedup, body, .. } => {
                 Fact::Saw { id, conversation, from, dedup, body }

@@ -83,6 +83,17 @@ pub async fn apply(options: &CqlOptions) -> Result<SchemaChange, CqlOpenError> {
     Ok(applied)
 }
 
+/// Drops the keyspace with all that is in it: for measurements, which make one of their own.
+///
+/// # Errors
+///
+/// If the servers do not answer, or refuse.
+pub async fn drop_keyspace(options: &CqlOptions) -> Result<(), CqlOpenError> {
+    let session = connect_for_schema(options).await?;
+    let drop = format!("DROP KEYSPACE IF EXISTS {}", options.cql.keyspace);
+    change(&session, options, &drop).await
+}
+
 /// Returns everything that differs from the schema, and nothing if all is well.
 ///
 /// # Errors

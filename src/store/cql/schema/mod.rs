@@ -23,7 +23,7 @@ mod query;
 mod retag;
 mod version;
 
-pub use apply::{SchemaChange, apply, check};
+pub use apply::{SchemaChange, apply, check, drop_keyspace};
 pub use ddl::{ServerKind, print};
 pub(super) use introspect::FoundSchema;
 pub(super) use meta::admitted;

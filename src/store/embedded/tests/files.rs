@@ -4,8 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::super::files;
-use super::super::salvage::{SalvageLoss, check, copy, salvage};
+use super::super::files::{self, copy};
+use super::super::salvage::{SalvageLoss, check, salvage};
 use super::*;
 
 /// How long the watch may take.
@@ -103,6 +103,22 @@ async fn a_store_that_lost_a_table_is_saved_with_what_else_there_is() {
         "the journal has them still"
     );
     store.append(nth(90)).await.unwrap();
+}
+
+/// The user of a store in the root of a file system may not read all that is there.
+#[tokio::test]
+async fn a_store_in_the_root_of_a_file_system_is_saved_into_another_root() {
+    let (home, messages) = filled().await;
+    let other = TempDir::new().unwrap();
+    for root in [&home, &other] {
+        fs::create_dir(root.path().join("lost+found")).unwrap();
+    }
+    fs::write(home.path().join("lost+found/#12"), "found").unwrap();
+    let saved = salvage(home.path(), other.path()).unwrap();
+    assert_eq!(saved.losses, []);
+    assert!(saved.rows.contains(&("messages", messages as u64)), "{:?}", saved.rows);
+    let kept = fs::read_dir(other.path().join("lost+found")).unwrap().count();
+    assert_eq!(kept, 0, "what belongs to the file system is left alone");
 }
 
 #[test]

@@ -1,0 +1,148 @@
+//! The rooms of a load, by HTTP: they are made before it, and users enter and leave them under it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ahash::AHashSet;
+use hyper::{Method, StatusCode};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::fleet::{LoadRun, SharedFleet};
+use crate::bench::backend::Backend;
+use crate::bench::error::BenchError;
+
+/// Connections that change memberships. Those of a user are all on one, in their order.
+const CONNECTIONS: usize = 8;
+
+/// Most changes that wait for one of them.
+const CHANGES_MAX: usize = 1024;
+
+/// How long an answer may take, and how long to wait before the next try.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Most members that one request adds.
+const MEMBERS_A_REQUEST: usize = 500;
+
+/// A user enters a room, or leaves it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Change {
+    /// The number of the request.
+    pub(super) number: u64,
+    pub(super) user: u32,
+    pub(super) room: u32,
+}
+
+/// Makes all rooms with their members.
+pub(super) async fn make_rooms(run: &LoadRun, token: &str) -> Result<(), BenchError> {
+    let mut backend = Backend::connect_as(&run.urls[0], token).await.map_err(|error| {
+        BenchError::Input(format!("cannot connect to {} to make rooms: {error}", run.urls[0]))
+    })?;
+    for room in 0..run.population.rooms() {
+        let path = format!("/v1/rooms/{}", run.room(room));
+        backend.put(&path, "{}").await?;
+        let users: Vec<_> = run.population.members(room).collect();
+        for users in users.chunks(MEMBERS_A_REQUEST) {
+            let member = |user: &u32| json!({"user": run.users[*user as usize].id.as_str()});
+            let members: Vec<_> = users.iter().map(member).collect();
+            let body = json!({"members": members}).to_string();
+            let (status, answer) =
+                backend.ask(Method::PUT, &format!("{path}/members"), &body).await?;
+            if status != StatusCode::OK || answer.contains("\"code\":") {
+                return Err(BenchError::Answer(format!("{path}/members: {status} {answer}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Starts the connections that change memberships; returns where changes go, by the user.
+pub(super) fn start_changes(fleet: &SharedFleet, token: &str) -> Vec<mpsc::Sender<Change>> {
+    let start = |place: usize| {
+        let (changes, queue) = mpsc::channel(CHANGES_MAX);
+        let run = Arc::clone(&fleet.lock().run);
+        let (inside, backend) = (AHashSet::default(), None);
+        let desk = Memberships { run, token: token.to_owned(), node: place, backend, inside };
+        tokio::spawn(desk.work(queue, Arc::clone(fleet)));
+        changes
+    };
+    (0..CONNECTIONS).map(start).collect()
+}
+
+/// One connection, and who is where by it.
+struct Memberships {
+    run: Arc<LoadRun>,
+    token: String,
+    node: usize,
+    backend: Option<Backend>,
+    inside: AHashSet<(u32, u32)>,
+}
+
+impl Memberships {
+    async fn work(mut self, mut queue: mpsc::Receiver<Change>, fleet: SharedFleet) {
+        while let Some(change) = queue.recv().await {
+            while !self.is_settled(change, &fleet).await {
+                sleep(RETRY).await;
+            }
+        }
+    }
+
+    /// Makes a change; returns whether its outcome is final.
+    async fn is_settled(&mut self, change: Change, fleet: &SharedFleet) -> bool {
+        let outcome = self.change(change).await;
+        let mut fleet = fleet.lock();
+        let tries_again = self.run.comes_back && !fleet.is_over;
+        match outcome {
+            Ok((status, _)) if status.is_success() => fleet.changed(change.number, true),
+            Ok((status, text)) if status.is_client_error() || !tries_again => {
+                fleet.refused(change.number, &format!("{status} {text}"));
+            }
+            Err(_) if !tries_again => fleet.changed(change.number, false),
+            Ok(_) | Err(_) => return false,
+        }
+        true
+    }
+
+    async fn change(&mut self, change: Change) -> Result<(StatusCode, String), BenchError> {
+        let place = (change.user, change.room);
+        let is_inside = self.inside.contains(&place);
+        let method = if is_inside { Method::DELETE } else { Method::PUT };
+        // A canonical id is a segment of a path as it stands.
+        let user = self.run.users[change.user as usize].id.as_str();
+        let path = format!("/v1/rooms/{}/members/{user}", self.run.room(change.room));
+        let answer = timeout(ANSWER_TIMEOUT, self.ask(method, &path)).await;
+        let answer =
+            answer.unwrap_or_else(|_elapsed| Err(BenchError::Answer("no answer in time".into())));
+        match &answer {
+            Ok((status, _)) if status.is_success() => {
+                if !self.inside.remove(&place) {
+                    self.inside.insert(place);
+                }
+            }
+            Ok(_) => {}
+            // Its next request takes another connection, at the next node.
+            Err(_) => {
+                self.backend = None;
+                self.node += 1;
+            }
+        }
+        answer
+    }
+
+    async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+    ) -> Result<(StatusCode, String), BenchError> {
+        let backend = match self.backend.take() {
+            Some(backend) => backend,
+            None => {
+                let url = &self.run.urls[self.node % self.run.urls.len()];
+                Backend::connect_as(url, &self.token).await?
+            }
+        };
+        self.backend.insert(backend).ask(method, path, "").await
+    }
+}

@@ -1,0 +1,103 @@
+//! One session of a load: its connection, its cursor, and what it has asked for.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use tokio::sync::mpsc::Sender;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use super::frame::LoadGap;
+use crate::client::{Keepalive, KeepaliveAction};
+
+/// What a session waits for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// The answer to a request of the load.
+    Request(u64),
+    /// That its topic is heard.
+    Topic,
+    /// A page of history that fills a gap.
+    Gap(LoadGap),
+    /// A page of the inbox, all of whose conversations are loaded.
+    Inbox,
+}
+
+/// A connection of a session.
+#[derive(Debug)]
+pub(super) struct LoadLink {
+    /// Frames to be written.
+    pub(super) frames: Sender<String>,
+    /// Told when the connection has to be given up.
+    pub(super) given_up: Arc<Notify>,
+    pub(super) keepalive: Keepalive,
+}
+
+/// A session.
+#[derive(Debug, Default)]
+pub(super) struct LoadSession {
+    pub(super) link: Option<LoadLink>,
+    /// Whether requests are sent: its first cursor is here, and its topic is heard.
+    pub(super) is_live: bool,
+    /// Connections that became live.
+    pub(super) connections: u32,
+    pub(super) cursor: Option<String>,
+    /// Requests that were sent, by the id that their answers carry.
+    pub(super) asked: AHashMap<u64, Asked>,
+    /// Requests that wait for a connection.
+    pub(super) waiting: VecDeque<u64>,
+    /// Told how the first connection went.
+    pub(super) opened: Option<oneshot::Sender<Result<(), String>>>,
+    /// The last error that answered nothing: mostly why the node is about to close.
+    pub(super) said: Option<String>,
+    /// Whether it never comes back.
+    pub(super) is_gone: bool,
+}
+
+impl LoadSession {
+    /// Queues a frame; returns whether it was.
+    pub(super) fn write(&self, frame: String) -> bool {
+        self.link.as_ref().is_some_and(|link| link.frames.try_send(frame).is_ok())
+    }
+
+    /// Sends a request of its own, which belongs to no entry.
+    pub(super) fn ask(&mut self, id: u64, frame: String, asked: Asked) {
+        if self.write(frame) {
+            self.asked.insert(id, asked);
+        }
+    }
+
+    /// Notes that the node is alive.
+    pub(super) fn heard(&mut self, now: Instant) {
+        if let Some(link) = &mut self.link {
+            link.keepalive.broken(now);
+        }
+    }
+
+    /// Pings a node that is silent, and gives up a connection that stays silent.
+    pub(super) fn tend(&mut self, now: Instant) {
+        let Some(link) = &mut self.link else { return };
+        match link.keepalive.judge(now) {
+            KeepaliveAction::Alive => {}
+            KeepaliveAction::Ask => {
+                // A full queue is silence too, and is given up in the end.
+                let _queued = link.frames.try_send(r#"{"op":"ping"}"#.into());
+            }
+            KeepaliveAction::Gone => link.given_up.notify_one(),
+        }
+    }
+
+    /// Notes the end of its connection, and returns the requests that were not answered.
+    pub(super) fn lost(&mut self) -> Vec<u64> {
+        self.link = None;
+        self.is_live = false;
+        let asked = self.asked.drain().filter_map(|(_, asked)| match asked {
+            Asked::Request(number) => Some(number),
+            Asked::Topic | Asked::Gap(_) | Asked::Inbox => None,
+        });
+        let mut unanswered: Vec<_> = asked.collect();
+        unanswered.sort_unstable();
+        unanswered
+    }
+}
