@@ -36,7 +36,7 @@ pub use large_room::{LargeRoom, LargeRoomRow};
 pub use latency::LatencyPercentiles;
 pub use layout_simulation::{LayoutRow, LayoutSimulation};
 pub use load::{
-    Load, LoadBounds, LoadKind, LoadMix, LoadPace, LoadPopulation, LoadReport, LoadSecond,
+    LoadBench, LoadBounds, LoadKind, LoadMix, LoadPace, LoadPopulation, LoadReport, LoadSecond,
     LoadServers, LoadTimes, LoadUsers, LoadWatched, WatchedProcess,
 };
 pub use nodes::RunningNode;

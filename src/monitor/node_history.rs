@@ -8,7 +8,7 @@ use super::node_sample::NodeSample;
 use super::operator_url::OperatorUrl;
 
 /// How long a row says that its node was restarted.
-const RESTART_SHOWN: Duration = Duration::from_secs(60);
+const RESTART_SHOWN: Duration = Duration::from_mins(1);
 
 /// What ails a node.
 #[derive(Debug, Clone, PartialEq, Eq)]

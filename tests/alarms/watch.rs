@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::rules;
+use super::rules::{self, NOT_FIRED};
 use crate::harness::{PATIENCE, Prometheus};
 
 /// Between two looks.
@@ -131,6 +131,9 @@ impl Watch {
     pub fn print(&self) {
         println!("| alert | fault | fires after | passes after |");
         println!("| --- | --- | --: | --: |");
+        for alert in NOT_FIRED {
+            println!("| {alert} | none here: three servers with a clock each are needed | | |");
+        }
         for fault in &self.faults {
             for row in &fault.rows {
                 let seconds = |time: Option<Duration>| {

@@ -49,7 +49,9 @@ fn passes(more: &[&str], stormed: u64) -> Value {
     assert_eq!(report["verdict"], "passed");
     assert_eq!(report["failures"], serde_json::json!([]));
     assert_eq!((&report["stormed"], &report["returned"]), (&stormed.into(), &stormed.into()));
-    assert_eq!((&report["lost"], &report["delivered"]), (&0.into(), &report["acked"]));
+    assert_eq!(report["lost"], 0);
+    // A send whose outcome is unknown may come as well.
+    assert!(report["delivered"].as_u64() >= report["acked"].as_u64());
     assert!(report["acked"].as_u64() > Some(0) && report["connects"].as_u64() >= Some(stormed));
     assert!(report["recovery_reads"].as_u64() >= Some(stormed), "each reads its rooms");
     report

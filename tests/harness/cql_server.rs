@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{FalseClock, Process, free_port};
+use super::{Process, free_port};
 
 /// How long a start may take: many times what it does beside a build.
 const START: Duration = Duration::from_mins(4);
@@ -26,7 +26,6 @@ struct Place {
     port: u16,
     storage_port: u16,
     directory: tempfile::TempDir,
-    clock: Option<FalseClock>,
 }
 
 impl CqlServer {
@@ -37,19 +36,10 @@ impl CqlServer {
 
     /// Starts so many that are one store.
     pub fn ring(nodes: u8) -> Vec<Self> {
-        Self::ring_by(nodes, || None)
-    }
-
-    /// The same, each with a clock that can be set.
-    pub fn ring_with_clocks(nodes: u8) -> Vec<Self> {
-        Self::ring_by(nodes, || Some(FalseClock::default()))
-    }
-
-    fn ring_by(nodes: u8, clock: impl Fn() -> Option<FalseClock>) -> Vec<Self> {
         let (port, storage_port) = (free_port(), free_port());
         let start = |number| {
-            let (directory, clock) = (tempfile::tempdir().expect("a directory"), clock());
-            let place = Place { node: (number, nodes), port, storage_port, directory, clock };
+            let directory = tempfile::tempdir().expect("a directory");
+            let place = Place { node: (number, nodes), port, storage_port, directory };
             Self { process: place.launch(), place }
         };
         let mut ring: Vec<Self> = (1..=nodes).map(start).collect();
@@ -61,11 +51,6 @@ impl CqlServer {
     pub fn address(&self) -> String {
         let (host, port) = self.place.address();
         format!("{host}:{port}")
-    }
-
-    /// Sets its clock ahead of the machine's.
-    pub fn set_ahead(&self, seconds: i64) {
-        self.place.clock.as_ref().expect("it was given one").set_ahead(seconds);
     }
 
     /// Freezes it: its connections stay, and nothing is answered.
@@ -119,9 +104,6 @@ impl Place {
         command.env("CQL_HOME", home).env("CQL_RUN", self.directory.path());
         command.env("CQL_PORT", self.port.to_string());
         command.env("CQL_STORAGE_PORT", self.storage_port.to_string());
-        if let Some(clock) = &self.clock {
-            clock.show_to(&mut command);
-        }
         Process::start(&mut command)
     }
 }

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::mix::LoadKind;
-use super::population::{Audience, LoadPopulation};
+use super::population::{LoadAudience, LoadPopulation};
 use super::schedule::LoadAction;
 use crate::domain::MessageId;
 
@@ -65,7 +65,7 @@ impl LoadEntry {
         self.action.kind
     }
 
-    pub(super) fn audience(&self, population: &LoadPopulation) -> Audience {
+    pub(super) fn audience(&self, population: &LoadPopulation) -> LoadAudience {
         self.action.audience(population)
     }
 

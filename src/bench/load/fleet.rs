@@ -14,12 +14,10 @@ use super::entry::LoadState;
 use super::frame::{self, LoadCursor, LoadGap, LoadInbox, LoadPage, LoadRefusal, NodeFrame};
 use super::ledger::{LoadArrival, LoadLedger};
 use super::mix::LoadKind;
-use super::population::LoadPopulation;
-use super::rooms::Change;
+use super::rooms::RoomVisit;
+use super::run::LoadRun;
 use super::schedule::LoadAction;
 use super::session::{Asked, LoadLink, LoadSession};
-use super::users::LoadUser;
-use crate::client::CLIENT;
 
 /// Before a refused or unanswered send is tried again, in µs.
 const RETRY_US: u64 = 200_000;
@@ -30,80 +28,8 @@ const TRIES_MAX: u8 = 100;
 /// Ids of requests that belong to no entry, beyond the numbers of entries.
 const OWN_IDS: u64 = 1 << 52;
 
-/// Messages of a page that is asked for under load, and of one that fills a gap.
-const PAGE: u32 = 20;
+/// Messages of a page that fills a gap.
 const GAP_PAGE: u32 = 200;
-
-/// What stays as it is over a run.
-#[derive(Debug)]
-pub(super) struct LoadRun {
-    /// Tells this run from others.
-    pub(super) name: String,
-    pub(super) population: LoadPopulation,
-    pub(super) users: Vec<LoadUser>,
-    pub(super) urls: Vec<String>,
-    /// Padding of each body.
-    pub(super) pad: String,
-    /// Whether sessions come back, and sends are tried again.
-    pub(super) comes_back: bool,
-    /// Whether sessions watch topics.
-    pub(super) has_topics: bool,
-    /// When the run began: its times are counted from here.
-    pub(super) began: Instant,
-}
-
-impl LoadRun {
-    pub(super) fn now_us(&self) -> u64 {
-        self.began.elapsed().as_micros() as u64
-    }
-
-    pub(super) fn user(&self, session: u32) -> &LoadUser {
-        &self.users[self.population.user(session) as usize]
-    }
-
-    /// The room of that number: its id.
-    pub(super) fn room(&self, room: u32) -> String {
-        format!("load-{}-{room}", self.name)
-    }
-
-    fn topic(&self, session: u32) -> String {
-        format!("topic.load-{}-{}", self.name, self.population.topic_of(session))
-    }
-
-    fn pattern(&self, session: u32) -> String {
-        format!("{}.>", self.topic(session))
-    }
-
-    fn hello(&self, session: u32, cursor: Option<&str>) -> String {
-        let token = &self.user(session).token;
-        let device = format!("load-{}", session % self.population.devices);
-        let mut hello = json!({"op": "hello", "token": token, "client": CLIENT, "device": device});
-        if let Some(cursor) = cursor {
-            hello["cursor"] = json!(cursor);
-        }
-        if self.has_topics {
-            hello["subscribe"] = json!([self.pattern(session)]);
-        }
-        hello.to_string()
-    }
-
-    /// The frame of a request: the same at each try, but for `fresh`.
-    fn frame(&self, number: u64, action: LoadAction, is_first: bool) -> String {
-        let LoadAction { kind, from, peer } = action;
-        let body = || frame::body(&self.name, number, from, &self.pad);
-        let direct = || format!("user.{}", self.users[peer as usize].id.as_str());
-        match kind {
-            LoadKind::Dm => frame::send(number, &direct(), &self.name, &body(), is_first),
-            LoadKind::Room | LoadKind::Join => {
-                let room = self.population.room_of(self.population.user(from));
-                let conversation = format!("room.{}", self.room(room));
-                frame::send(number, &conversation, &self.name, &body(), is_first)
-            }
-            LoadKind::Topic => frame::publish(number, &format!("{}.x", self.topic(from)), &body()),
-            LoadKind::History => frame::history(number, &direct(), PAGE),
-        }
-    }
-}
 
 /// The sessions, and the judge of what they see.
 #[derive(Debug)]
@@ -116,7 +42,7 @@ pub(super) struct Fleet {
     /// Users that were a room's visitors: nothing of that room is owed to them, nor stray.
     visitors: AHashSet<(u32, u32)>,
     /// Where changes of memberships go, by the user.
-    changes: Vec<Sender<Change>>,
+    changes: Vec<Sender<RoomVisit>>,
     own_ids: u64,
     /// Whether nothing is tried again any more.
     pub(super) is_over: bool,
@@ -144,7 +70,7 @@ impl Fleet {
     }
 
     /// Says where changes of memberships go, by the user.
-    pub(super) fn change_by(&mut self, changes: Vec<Sender<Change>>) {
+    pub(super) fn change_by(&mut self, changes: Vec<Sender<RoomVisit>>) {
         self.changes = changes;
     }
 
@@ -164,7 +90,7 @@ impl Fleet {
         let user = population.user(action.from);
         let room = (population.room_of(user) + 1) % population.rooms();
         self.visitors.insert((user, room));
-        let change = Change { number, user, room };
+        let change = RoomVisit { number, user, room };
         let queue = self.changes.get(user as usize % self.changes.len().max(1));
         if queue.is_none_or(|queue| queue.try_send(change).is_err()) {
             self.refused(number, "too many changes of memberships wait at the generator");
@@ -359,9 +285,12 @@ impl Fleet {
     /// Keeps the cursor. The first one of a connection tells what it missed.
     fn cursor(&mut self, session: u32, frame: &NodeFrame<'_>) {
         let Some(LoadCursor { cursor, resumed, reason, gaps }) = frame.fields() else { return };
-        self.sessions[session as usize].cursor = Some(cursor);
-        gaps.into_iter().for_each(|gap| self.fill(session, gap, None));
-        if resumed == Some(false) && reason.as_deref() != Some("no_cursor") {
+        let state = &mut self.sessions[session as usize];
+        state.cursor = Some(cursor);
+        let unfilled = std::mem::take(&mut state.unfilled);
+        let reload_due = std::mem::take(&mut state.reload_due);
+        gaps.into_iter().chain(unfilled).for_each(|gap| self.fill(session, gap, None));
+        if reload_due || resumed == Some(false) && reason.as_deref() != Some("no_cursor") {
             self.load_inbox(session, None);
         }
         let state = &self.sessions[session as usize];

@@ -13,6 +13,7 @@ mod picture;
 mod population;
 mod report;
 mod rooms;
+mod run;
 mod schedule;
 mod seconds;
 mod servers;
@@ -34,12 +35,13 @@ use tokio::time::Instant;
 use self::costs::CostMeter;
 pub use self::costs::WatchedProcess;
 use self::drive::{Drive, Driven};
-use self::fleet::{Fleet, LoadRun, SharedFleet};
+use self::fleet::{Fleet, SharedFleet};
 use self::ledger::LoadLedger;
 pub use self::mix::{LoadKind, LoadMix};
 pub use self::population::LoadPopulation;
 pub use self::report::LoadReport;
 use self::report::LoadSettings;
+use self::run::LoadRun;
 pub use self::seconds::LoadSecond;
 use self::seconds::NodeMetrics;
 pub use self::servers::LoadServers;
@@ -104,7 +106,7 @@ pub struct LoadWatched {
 
 /// A load.
 #[derive(Debug, Clone)]
-pub struct Load {
+pub struct LoadBench {
     /// Where it goes.
     pub servers: LoadServers,
     /// The users' tokens.
@@ -129,7 +131,7 @@ pub struct Load {
     pub watched: LoadWatched,
 }
 
-impl Load {
+impl LoadBench {
     /// Runs it. `on_second` is told of each second, one second late where nodes are asked.
     pub async fn run(&self, on_second: OnSecond) -> Result<LoadReport, BenchError> {
         self.check().await?;
@@ -259,6 +261,7 @@ impl Load {
             LoadPace::InFlight(in_flight) => ("closed", None, Some(in_flight)),
         };
         let settings = LoadSettings {
+            script: "load",
             form,
             mix: self.mix.to_string(),
             sockets: self.population.sessions(),

@@ -21,7 +21,7 @@ pub struct LoadPopulation {
 
 /// The sessions that something is owed to, and that of its sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Audience {
+pub(super) enum LoadAudience {
     /// The sessions of two users.
     Pair(u32, u32),
     /// Those of a room's members.
@@ -90,31 +90,33 @@ impl LoadPopulation {
     }
 
     /// Two ranges of sessions, the second of which may be empty.
-    fn ranges(&self, audience: Audience) -> [Range<u32>; 2] {
+    fn ranges(&self, audience: LoadAudience) -> [Range<u32>; 2] {
         match audience {
-            Audience::Pair(one, other) => [self.of_user(one), self.of_user(other)],
-            Audience::Room(room) => {
+            LoadAudience::Pair(one, other) => [self.of_user(one), self.of_user(other)],
+            LoadAudience::Room(room) => {
                 let members = self.members(room);
                 [members.start * self.devices..members.end * self.devices, 0..0]
             }
-            Audience::Topic(topic) => [group(topic, self.topic_watchers, self.sessions()), 0..0],
-            Audience::Empty => [0..0, 0..0],
+            LoadAudience::Topic(topic) => {
+                [group(topic, self.topic_watchers, self.sessions()), 0..0]
+            }
+            LoadAudience::Empty => [0..0, 0..0],
         }
     }
 
     /// The sessions of an audience, in their order.
-    pub(super) fn audience(&self, audience: Audience) -> impl Iterator<Item = u32> {
+    pub(super) fn audience(&self, audience: LoadAudience) -> impl Iterator<Item = u32> {
         let [first, second] = self.ranges(audience);
         first.chain(second)
     }
 
     /// How many they are.
-    pub(super) fn audience_size(&self, audience: Audience) -> usize {
+    pub(super) fn audience_size(&self, audience: LoadAudience) -> usize {
         self.ranges(audience).iter().map(ExactSizeIterator::len).sum()
     }
 
     /// The place of a session among them.
-    pub(super) fn place(&self, audience: Audience, session: u32) -> Option<usize> {
+    pub(super) fn place(&self, audience: LoadAudience, session: u32) -> Option<usize> {
         let [first, second] = self.ranges(audience);
         if first.contains(&session) {
             return Some((session - first.start) as usize);
@@ -138,16 +140,19 @@ mod tests {
             assert!(PEOPLE.members(PEOPLE.room_of(user)).contains(&user), "{user}");
         }
         for session in 0..PEOPLE.sessions() {
-            let topic = Audience::Topic(PEOPLE.topic_of(session));
+            let topic = LoadAudience::Topic(PEOPLE.topic_of(session));
             assert!(PEOPLE.place(topic, session).is_some(), "{session}");
         }
     }
 
     #[test]
     fn an_audience_has_as_many_places_as_sessions() {
-        for audience in
-            [Audience::Pair(10, 0), Audience::Room(1), Audience::Topic(3), Audience::Empty]
-        {
+        for audience in [
+            LoadAudience::Pair(10, 0),
+            LoadAudience::Room(1),
+            LoadAudience::Topic(3),
+            LoadAudience::Empty,
+        ] {
             let sessions: Vec<_> = PEOPLE.audience(audience).collect();
             assert_eq!(sessions.len(), PEOPLE.audience_size(audience));
             for session in 0..PEOPLE.sessions() {

@@ -15,6 +15,8 @@ use crate::bench::latency::LatencyPercentiles;
 /// What was asked for.
 #[derive(Debug, Clone, Serialize)]
 pub struct LoadSettings {
+    /// `load`.
+    pub script: &'static str,
     /// `open`, where latency counts from the intended time, or `closed`, where it counts from the
     /// send: a node that stalls is then asked for less, and looks better than it is.
     #[serde(rename = "loop")]
@@ -60,8 +62,6 @@ pub struct LoadLags {
 /// The report.
 #[derive(Debug, Clone, Serialize)]
 pub struct LoadReport {
-    /// `load`.
-    pub script: &'static str,
     /// The verdict.
     pub verdict: LoadVerdict,
     /// Each bound that does not hold, in words.
@@ -106,7 +106,6 @@ impl LoadReport {
         let kinds = LoadKind::ALL.into_iter();
         let kinds = kinds.filter(|kind| figures.counts.of(*kind) != &LoadCounts::default());
         Self {
-            script: "load",
             verdict,
             failures,
             first_faults: figures.words.clone(),

@@ -9,7 +9,8 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::fleet::{LoadRun, SharedFleet};
+use super::fleet::SharedFleet;
+use super::run::LoadRun;
 use crate::bench::backend::Backend;
 use crate::bench::error::BenchError;
 
@@ -28,7 +29,7 @@ const MEMBERS_A_REQUEST: usize = 500;
 
 /// A user enters a room, or leaves it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Change {
+pub(super) struct RoomVisit {
     /// The number of the request.
     pub(super) number: u64,
     pub(super) user: u32,
@@ -59,7 +60,7 @@ pub(super) async fn make_rooms(run: &LoadRun, token: &str) -> Result<(), BenchEr
 }
 
 /// Starts the connections that change memberships; returns where changes go, by the user.
-pub(super) fn start_changes(fleet: &SharedFleet, token: &str) -> Vec<mpsc::Sender<Change>> {
+pub(super) fn start_changes(fleet: &SharedFleet, token: &str) -> Vec<mpsc::Sender<RoomVisit>> {
     let start = |place: usize| {
         let (changes, queue) = mpsc::channel(CHANGES_MAX);
         let run = Arc::clone(&fleet.lock().run);
@@ -81,7 +82,7 @@ struct Memberships {
 }
 
 impl Memberships {
-    async fn work(mut self, mut queue: mpsc::Receiver<Change>, fleet: SharedFleet) {
+    async fn work(mut self, mut queue: mpsc::Receiver<RoomVisit>, fleet: SharedFleet) {
         while let Some(change) = queue.recv().await {
             while !self.is_settled(change, &fleet).await {
                 sleep(RETRY).await;
@@ -90,7 +91,7 @@ impl Memberships {
     }
 
     /// Makes a change; returns whether its outcome is final.
-    async fn is_settled(&mut self, change: Change, fleet: &SharedFleet) -> bool {
+    async fn is_settled(&mut self, change: RoomVisit, fleet: &SharedFleet) -> bool {
         let outcome = self.change(change).await;
         let mut fleet = fleet.lock();
         let tries_again = self.run.comes_back && !fleet.is_over;
@@ -105,7 +106,7 @@ impl Memberships {
         true
     }
 
-    async fn change(&mut self, change: Change) -> Result<(StatusCode, String), BenchError> {
+    async fn change(&mut self, change: RoomVisit) -> Result<(StatusCode, String), BenchError> {
         let place = (change.user, change.room);
         let is_inside = self.inside.contains(&place);
         let method = if is_inside { Method::DELETE } else { Method::PUT };

@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::mix::{LoadKind, LoadMix};
-use super::population::{Audience, LoadPopulation};
+use super::population::{LoadAudience, LoadPopulation};
 
 /// A request of the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,13 +18,13 @@ pub(super) struct LoadAction {
 
 impl LoadAction {
     /// To whom it is owed, the sender included.
-    pub(super) fn audience(&self, population: &LoadPopulation) -> Audience {
+    pub(super) fn audience(&self, population: &LoadPopulation) -> LoadAudience {
         let user = population.user(self.from);
         match self.kind {
-            LoadKind::Dm => Audience::Pair(user, self.peer),
-            LoadKind::Room => Audience::Room(population.room_of(user)),
-            LoadKind::Topic => Audience::Topic(population.topic_of(self.from)),
-            LoadKind::History | LoadKind::Join => Audience::Empty,
+            LoadKind::Dm => LoadAudience::Pair(user, self.peer),
+            LoadKind::Room => LoadAudience::Room(population.room_of(user)),
+            LoadKind::Topic => LoadAudience::Topic(population.topic_of(self.from)),
+            LoadKind::History | LoadKind::Join => LoadAudience::Empty,
         }
     }
 }

@@ -45,6 +45,10 @@ pub(super) struct LoadSession {
     pub(super) cursor: Option<String>,
     /// Requests that were sent, by the id that their answers carry.
     pub(super) asked: AHashMap<u64, Asked>,
+    /// What its history still has to fill, and whether its inbox has to be loaded: a connection
+    /// ended meanwhile.
+    pub(super) unfilled: Vec<LoadGap>,
+    pub(super) reload_due: bool,
     /// Requests that wait for a connection.
     pub(super) waiting: VecDeque<u64>,
     /// Told how the first connection went.
@@ -92,12 +96,35 @@ impl LoadSession {
     pub(super) fn lost(&mut self) -> Vec<u64> {
         self.link = None;
         self.is_live = false;
-        let asked = self.asked.drain().filter_map(|(_, asked)| match asked {
-            Asked::Request(number) => Some(number),
-            Asked::Topic | Asked::Gap(_) | Asked::Inbox => None,
-        });
-        let mut unanswered: Vec<_> = asked.collect();
+        let mut unanswered = Vec::new();
+        for (_, asked) in self.asked.drain() {
+            match asked {
+                Asked::Request(number) => unanswered.push(number),
+                Asked::Gap(gap) => self.unfilled.push(gap),
+                Asked::Inbox => self.reload_due = true,
+                Asked::Topic => {}
+            }
+        }
         unanswered.sort_unstable();
         unanswered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_history_had_to_fill_is_kept_for_the_next_connection() {
+        let gap = LoadGap { conversation: "dm.a.b".into(), after: Some("x".into()), before: None };
+        let mut session = LoadSession::default();
+        session.asked.insert(9, Asked::Request(9));
+        session.asked.insert(3, Asked::Request(3));
+        session.asked.insert(1, Asked::Gap(gap));
+        session.asked.insert(2, Asked::Inbox);
+        session.asked.insert(4, Asked::Topic);
+        assert_eq!(session.lost(), [3, 9]);
+        assert_eq!((session.unfilled.len(), session.reload_due), (1, true));
+        assert!(session.asked.is_empty() && !session.is_live);
     }
 }

@@ -128,7 +128,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("users.json");
         fs::write(&path, text).unwrap();
-        let error = read(&path, 1, 7200).unwrap_err().to_string();
-        assert!(error.contains("more, and the run needs 7200 s: make tokens anew"), "{error}");
+        let error = read(&path, 1, 18_000).unwrap_err().to_string();
+        assert!(error.contains("more, and the run needs 18000 s: make tokens anew"), "{error}");
     }
 }

@@ -85,14 +85,19 @@ impl StormClient {
     pub(super) async fn listen(mut self) {
         let places = Arc::clone(&self.shared.places);
         let mut place = places.acquire().await.ok();
-        while let Ok(seen) = self.device.next().await {
-            if matches!(seen, Seen::Cursor { .. }) {
-                place = None;
+        let end = loop {
+            match self.device.next().await {
+                Ok(seen) => {
+                    if matches!(seen, Seen::Cursor { .. }) {
+                        place = None;
+                    }
+                    self.see(seen);
+                }
+                Err(end) => break end,
             }
-            self.see(seen);
-        }
+        };
         drop(place);
-        self.shared.log.lock().refused("the node does not let it in");
+        self.shared.log.lock().refused(&end.to_string());
     }
 
     /// Sends as well: each message at its intended time, without waiting for earlier answers.

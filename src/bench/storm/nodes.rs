@@ -15,7 +15,7 @@ use crate::bench::usage::ProcessUsage;
 use crate::client::http_get;
 
 /// How long a node may take until it is ready, and between two looks.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_mins(1);
 const READY_POLL: Duration = Duration::from_millis(50);
 
 /// The nodes. Own ones end with this, before their keyspace and their directory.
@@ -67,7 +67,8 @@ impl StormNodes {
     async fn one() -> Result<Self, BenchError> {
         let directory = tempfile::tempdir()?;
         let config = directory.path().join("n1.toml");
-        let store = format!("[store]\npath = {:?}\n", directory.path().join("store"));
+        let path = directory.path().join("store").display().to_string();
+        let store = format!("[store]\npath = {path:?}\n");
         std::fs::write(&config, config_of(1, None, &[], &store))?;
         let served = ServedNode::start(&config).await?;
         std::fs::write(&config, config_of(1, Some(&served.addresses), &[], &store))?;

@@ -65,7 +65,7 @@ impl Storm {
         let generator = GeneratorReport {
             generator_lag_p99_us: lag.quantile_us(0.99),
             send_lag_p99_us: log.send_lag.quantile_us(0.99),
-            generator_cpu_s: (after.generator_cpu - before.generator_cpu).as_secs_f64(),
+            generator_cpu_s: after.generator_cpu.saturating_sub(before.generator_cpu).as_secs_f64(),
         };
         Ok(StormReport {
             verdict: verdict(&failures, &generator, self.lag),

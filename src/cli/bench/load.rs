@@ -9,7 +9,7 @@ use clap::{ArgGroup, Args};
 use super::failure;
 
 use crate::bench::{
-    Load, LoadBounds, LoadMix, LoadPace, LoadPopulation, LoadReport, LoadSecond, LoadServers,
+    LoadBench, LoadBounds, LoadMix, LoadPace, LoadPopulation, LoadReport, LoadSecond, LoadServers,
     LoadTimes, LoadUsers, LoadWatched, RunningNode, WatchedProcess,
 };
 use crate::cli::CliFailure;
@@ -161,9 +161,9 @@ impl LoadArguments {
         )))
     }
 
-    fn load(self) -> Load {
+    fn load(self) -> LoadBench {
         let Self { servers, traffic, people, judgement, .. } = self;
-        Load {
+        LoadBench {
             servers: if !servers.running.is_empty() {
                 LoadServers::Nodes(servers.running)
             } else if servers.url.is_empty() {

@@ -20,7 +20,8 @@ use crate::cli::output::print_line;
 /// The nodes are processes of their own: `--nodes` of them on a CQL server and Redis (`--cql`,
 /// `--redis`), or one on an embedded store that is started again where it was (`--restart`), or
 /// those that run already (`--node`, with the development key; the first one is ended, by `--pid`).
-/// With one node the bystanders are struck as well. A drain is by `timeouts.lame_duck_ms` and
+/// With one node the senders and bystanders are struck as well, so refused and unknown sends are no
+/// failure there. A drain is by `timeouts.lame_duck_ms` and
 /// `timeouts.drain_timeout_ms`, which own nodes take from the environment.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct StormArguments {

@@ -98,8 +98,7 @@ pub enum Seen {
         /// The node that holds it.
         node: String,
     },
-    /// An attempt to connect failed, or ended before it was a session. The device tries again
-    /// unless [`Device::next`](super::Device::next) returns an error.
+    /// An attempt to connect failed, or ended before it was a session. The device tries again.
     Refused {
         /// Why.
         why: String,

@@ -234,11 +234,13 @@ impl DeviceState {
         let had_session = matches!(self.phase, Phase::Open(_));
         if had_session {
             self.seen.push_back(Seen::Lost { why: loss.to_string() });
-        } else if self.is_connecting() && loss != ConnectionLoss::Left {
-            self.seen.push_back(Seen::Refused { why: loss.to_string() });
         }
+        let is_refused = self.is_connecting() && loss != ConnectionLoss::Left;
         match self.comeback.after(&loss, had_session, now) {
             Some(until) => {
+                if is_refused {
+                    self.seen.push_back(Seen::Refused { why: loss.to_string() });
+                }
                 self.phase = Phase::Away { until };
                 let unknown = self.sends.lost();
                 self.are_unknown(unknown);

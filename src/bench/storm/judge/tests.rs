@@ -9,10 +9,10 @@ fn acked() -> SendOutcomeSeen {
     SendOutcomeSeen::Sent { id: MessageId::new(Micros(1), 0) }
 }
 
-fn resumed(reason: Option<&str>) -> Option<ResumeSeen> {
+fn resumed(reason: Option<&str>) -> ResumeSeen {
     let (gaps, reload) = (Vec::new(), Vec::new());
     let reason = reason.map(ToOwned::to_owned);
-    Some(ResumeSeen { resumed: reason.is_none(), reason, gaps, reload })
+    ResumeSeen { resumed: reason.is_none(), reason, gaps, reload }
 }
 
 /// A session of the struck node and one of another, and one message to the first that came: what
@@ -21,7 +21,7 @@ fn storm() -> (StormLog, Instant) {
     let (mut log, begin) = (StormLog::new([Role::Struck, Role::Surviving]), Instant::now());
     for session in [STRUCK, OTHER] {
         log.connected();
-        log.cursor(session, resumed(Some("no_cursor")), begin);
+        log.cursor(session, Some(resumed(Some("no_cursor"))), begin);
     }
     log.fault(begin);
     let message = log.sending(STRUCK, false, begin) as u64;
@@ -34,7 +34,7 @@ fn storm() -> (StormLog, Instant) {
 }
 
 fn back(mut log: StormLog, begin: Instant) -> StormLog {
-    log.cursor(STRUCK, resumed(None), begin + Duration::from_secs(3));
+    log.cursor(STRUCK, Some(resumed(None)), begin + Duration::from_secs(3));
     log
 }
 
@@ -64,7 +64,7 @@ fn a_session_that_never_resumes_is_named() {
     let mut log = back(log, begin);
     log.lost(STRUCK, begin + Duration::from_secs(4));
     assert_eq!(judged(&log), never, "it was back, and was lost again");
-    log.cursor(STRUCK, resumed(Some("other_store")), begin + Duration::from_secs(5));
+    log.cursor(STRUCK, Some(resumed(Some("other_store"))), begin + Duration::from_secs(5));
     let why = "1 sessions came back and were not resumed: other_store (not_resumed)";
     assert_eq!(judged(&log), [why]);
 }
@@ -73,7 +73,7 @@ fn a_session_that_never_resumes_is_named() {
 fn planted_faults_of_messages_are_named() {
     type Plant = fn(&mut StormLog);
     let plants: [(Plant, &str); 6] = [
-        (|log| drop(log.sending(STRUCK, false, Instant::now())), "unknown"),
+        (|log| _ = log.sending(STRUCK, false, Instant::now()), "unknown"),
         (|log| log.messages[0].arrivals = 0, "lost"),
         (|log| log.arrived(STRUCK, 0, false, Instant::now()), "duplicate"),
         (|log| log.arrived(OTHER, 0, false, Instant::now()), "stray"),

@@ -2,6 +2,7 @@
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::buffer::Cell;
 
 use super::*;
 use crate::cli::top::columns::TopColumn;
@@ -20,8 +21,7 @@ fn drawn(terminal: &mut Terminal<TestBackend>, nodes: &[NodeRow]) -> Vec<String>
     draw.expect("it is drawn");
     let buffer = terminal.backend().buffer();
     let rows = buffer.content().chunks(usize::from(buffer.area.width).max(1));
-    let text =
-        |row: &[ratatui::buffer::Cell]| row.iter().map(|cell| cell.symbol()).collect::<String>();
+    let text = |row: &[Cell]| row.iter().map(Cell::symbol).collect::<String>();
     rows.map(|row| text(row).trim_end().to_owned()).collect()
 }
 

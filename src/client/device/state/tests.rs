@@ -72,6 +72,29 @@ fn resumes_from_the_newest_cursor_that_it_was_given() {
 }
 
 #[test]
+fn tells_of_attempts_that_are_tried_again() {
+    let now = Instant::now();
+    let mut machine = DeviceState::new(plan(), now);
+    assert!(machine.calls(now));
+    machine.failed(&ClientError::Timeout(Duration::from_secs(10)), now);
+    let refused = |why: &str| Seen::Refused { why: why.into() };
+    assert_eq!(seen(&mut machine), [refused("no answer within 10 s")]);
+    let later = now + Duration::from_secs(1);
+    assert!(machine.calls(later));
+    machine.connected(later);
+    machine.lost(closed(4103), later);
+    assert_eq!(seen(&mut machine), [refused("closed by the node: 4103 because")]);
+    machine.lost(ConnectionLoss::Left, later);
+    assert_eq!(seen(&mut machine), [], "the application asked for it");
+    let much_later = later + Duration::from_secs(1);
+    assert!(machine.calls(much_later));
+    machine.connected(much_later);
+    machine.lost(closed(4001), much_later);
+    assert_eq!(seen(&mut machine), [], "the end is told as an error");
+    assert!(machine.end().is_some());
+}
+
+#[test]
 fn tells_what_is_missing() {
     let now = Instant::now();
     let mut machine = open(plan(), now);
@@ -203,7 +226,8 @@ fn waits_after_a_failure() {
     assert!(!machine.calls(now));
     let due = machine.due().expect("it comes back");
     assert!(due > now && machine.calls(due));
-    assert_eq!(seen(&mut machine), [], "there was no session to lose");
+    let refused = Seen::Refused { why: "no answer within 10 s".into() };
+    assert_eq!(seen(&mut machine), [refused], "there was no session to lose");
 }
 
 #[test]
