@@ -1,5 +1,7 @@
 //! The scripts: what each of them says of itself.
 
+mod instructions;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

@@ -21,6 +21,7 @@ mod recovery;
 mod relay;
 mod report;
 mod rooms;
+mod send_limits;
 mod storm;
 mod usage;
 
@@ -44,6 +45,7 @@ pub use recovery::{RecoveryBench, RecoveryRow};
 pub use relay::{Payload, Relay, RelayRow};
 pub use report::{Table, TableRow};
 pub use rooms::{Rooms, RoomsRow};
+pub use send_limits::SendLimits;
 pub use storm::{
     BystanderReport, Comeback, GeneratorReport, NodesReport, SendsReport, Storm, StormFault,
     StormPlace, StormReport, StormSize,

@@ -28,8 +28,14 @@ struct CatchUp {
     bytes: usize,
     /// Whether the buffer was too small, so that the session must read again.
     overflowed: bool,
-    /// What the session got by its own reads.
+    /// What the session got by its own reads, sorted.
     caught: Vec<MessageId>,
+}
+
+impl CatchUp {
+    fn has_caught(&self, id: MessageId) -> bool {
+        self.caught.binary_search(&id).is_ok()
+    }
 }
 
 /// How far a session's recovery is.
@@ -123,7 +129,7 @@ impl RecoveryState {
 
     /// Returns whether the session got a message by its own reads.
     pub fn has_caught(&self, id: MessageId) -> bool {
-        self.catch_up.borrow().as_ref().is_some_and(|catch_up| catch_up.caught.contains(&id))
+        self.catch_up.borrow().as_ref().is_some_and(|catch_up| catch_up.has_caught(id))
     }
 
     /// Decides about a live message; at most `max` bytes may be buffered.
@@ -137,7 +143,7 @@ impl RecoveryState {
         self.active.set(self.active.get().max(id.time()));
         let mut catch_up = self.catch_up.borrow_mut();
         let Some(catch_up) = &mut *catch_up else { return Buffering::Hand(frame.clone()) };
-        if catch_up.caught.contains(&id) {
+        if catch_up.has_caught(id) {
             return Buffering::Had;
         }
         let Some(buffer) = &mut catch_up.buffer else { return Buffering::Hand(frame.clone()) };
@@ -159,11 +165,11 @@ impl RecoveryState {
         self.active.set(self.active.get().max(id.time()));
         let mut catch_up = self.catch_up.borrow_mut();
         let caught = &mut catch_up.get_or_insert_default().caught;
-        let fresh = !caught.contains(&id);
-        if fresh {
-            caught.push(id);
+        let place = caught.binary_search(&id);
+        if let Err(place) = place {
+            caught.insert(place, id);
         }
-        fresh
+        place.is_err()
     }
 
     /// Ends the catch-up, whose messages are in the session's queue. Returns the buffered messages
@@ -176,7 +182,7 @@ impl RecoveryState {
         if catch_up.overflowed {
             return None;
         }
-        buffer.retain(|behind| !catch_up.caught.contains(&behind.id));
+        buffer.retain(|behind| !catch_up.has_caught(behind.id));
         Some(buffer)
     }
 
@@ -270,6 +276,21 @@ mod tests {
         assert_eq!(recovery.take_in(id(4), None, &FRAME, 100), Buffering::Hand(FRAME));
         recovery.prune(Micros(2));
         assert!(recovery.catch_up.borrow().is_none(), "no empty state is kept");
+    }
+
+    #[test]
+    fn what_is_read_in_any_order_is_known_and_counts_once() {
+        let recovery = RecoveryState::default();
+        recovery.begin_catch_up(DeliverySeq::default());
+        for time in [5, 2, 9, 7] {
+            assert!(recovery.catch(id(time)), "{time}");
+        }
+        for time in 1..=9 {
+            let known = [2, 5, 7, 9].contains(&time);
+            assert_eq!((recovery.has_caught(id(time)), !recovery.catch(id(time))), (known, known));
+        }
+        recovery.prune(Micros(4));
+        assert_eq!((recovery.has_caught(id(4)), recovery.has_caught(id(5))), (false, true));
     }
 
     #[test]

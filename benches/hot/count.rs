@@ -1,0 +1,61 @@
+//! Steps whose instructions are counted: one of them in each run, for valgrind.
+
+use crate::crowd::Outcome;
+use crate::{Step, catch_up, delivery, envelope, limiter, lookup, plan, request, subject};
+
+/// A hot path whose instructions are counted.
+struct Counted {
+    name: &'static str,
+    /// How many steps are counted, behind as many that warm up. Each step takes another key, so
+    /// that what a random hash costs is an average over many.
+    steps: u32,
+    make: fn() -> Outcome<Step>,
+}
+
+const fn counted(name: &'static str, steps: u32, make: fn() -> Outcome<Step>) -> Counted {
+    Counted { name, steps, make }
+}
+
+const COUNTED: [Counted; 16] = [
+    counted("subject parse", 1000, subject::parse),
+    counted("subject match", 1000, subject::matches),
+    counted("lookup patterns", 1000, lookup::patterns),
+    counted("lookup workers", 1000, lookup::workers),
+    counted("message to 1", 1000, || delivery::message(1)),
+    counted("message to 100", 100, || delivery::message(100)),
+    counted("event to 1", 1000, || delivery::event(1)),
+    counted("event to 100", 100, || delivery::event(100)),
+    counted("envelope encode", 1000, envelope::encode),
+    counted("envelope decode", 1000, envelope::decode),
+    counted("request send", 1000, request::send),
+    counted("request publish", 1000, request::publish),
+    counted("request subscribe", 1000, request::subscribe),
+    counted("plan", 1000, plan::direct_message),
+    counted("limiter", 1000, limiter::send),
+    counted("catch up", 10, catch_up::merge),
+];
+
+/// Prints the name of each, and how many steps a run counts.
+pub fn list() {
+    for Counted { name, steps, .. } in &COUNTED {
+        println!("{name}\t{steps}");
+    }
+}
+
+/// Takes the steps of one of them. Valgrind counts what is in [`take_steps`].
+pub fn run(name: &str) -> Outcome<()> {
+    let known = COUNTED.iter().find(|counted| counted.name == name);
+    let Counted { steps, make, .. } = known.ok_or_else(|| format!("no path `{name}`"))?;
+    let mut step = make()?;
+    (0..*steps).for_each(|_| step());
+    take_steps(&mut *step, *steps);
+    Ok(())
+}
+
+/// A function of its own, by whose name counting begins and ends.
+#[inline(never)]
+fn take_steps(step: &mut dyn FnMut(), steps: u32) {
+    for _ in 0..steps {
+        step();
+    }
+}

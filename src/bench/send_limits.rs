@@ -1,0 +1,43 @@
+//! The limits of sends, as a worker decides them in memory.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::task::{Context, Poll, Waker};
+
+use crate::config::{Config, RateConfig};
+use crate::domain::{Conversation, UserId};
+use crate::limiter::{WorkerLimiter, WorkerLimiterOptions};
+use crate::telemetry::Metrics;
+
+/// The burst of every limit: no measurement uses it up.
+const BURST: u32 = 1 << 24;
+
+/// The limits of sends on a node of one worker, which shares no count with others.
+#[derive(Debug)]
+pub struct SendLimits(WorkerLimiter);
+
+impl SendLimits {
+    /// Starts with the rates of the default configuration and bursts that no measurement uses up.
+    pub fn unexhausted() -> Self {
+        let mut rates = Config::default().rates;
+        let long = |rate: &mut RateConfig| rate.burst = BURST;
+        [&mut rates.user.sends, &mut rates.dm, &mut rates.room].into_iter().for_each(long);
+        Self(WorkerLimiter::new(WorkerLimiterOptions {
+            rates,
+            shared: None,
+            nodes: Arc::new(AtomicU32::new(1)),
+            shares: Arc::default(),
+            outage: Arc::default(),
+            metrics: Arc::new(Metrics::new()),
+        }))
+    }
+
+    /// Returns whether a user may send a message to a conversation, and charges it.
+    pub fn allow(&self, user: &UserId, conversation: &Conversation) -> bool {
+        // Without a shared count nothing waits.
+        let decision = pin!(self.0.ask_send(user, conversation));
+        let mut context = Context::from_waker(Waker::noop());
+        matches!(decision.poll(&mut context), Poll::Ready(Ok(())))
+    }
+}
