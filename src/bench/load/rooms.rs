@@ -137,12 +137,11 @@ impl Memberships {
         method: Method,
         path: &str,
     ) -> Result<(StatusCode, String), BenchError> {
-        let backend = match self.backend.take() {
-            Some(backend) => backend,
-            None => {
-                let url = &self.run.urls[self.node % self.run.urls.len()];
-                Backend::connect_as(url, &self.token).await?
-            }
+        let backend = if let Some(backend) = self.backend.take() {
+            backend
+        } else {
+            let url = &self.run.urls[self.node % self.run.urls.len()];
+            Backend::connect_as(url, &self.token).await?
         };
         self.backend.insert(backend).ask(method, path, "").await
     }

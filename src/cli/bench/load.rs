@@ -125,15 +125,15 @@ struct PeopleArguments {
 #[derive(Debug, Args)]
 struct JudgementArguments {
     /// Bound of the 99th percentile of latency, in ms.
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
-    p99_ms: u64,
+    #[arg(long = "p99-ms", value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    p99: u64,
     /// From how many ms on a delivery counts as late.
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
-    late_ms: u64,
+    #[arg(long = "late-ms", value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    late: u64,
     /// Bound of the 99th percentile of the generator's own lags, in ms; beyond it the verdict is
     /// `generator saturated`.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
-    lag_ms: u64,
+    #[arg(long = "lag-ms", value_name = "MS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    lag: u64,
 }
 
 /// An address as the load takes it.
@@ -189,9 +189,9 @@ impl LoadArguments {
             comes_back: traffic.reconnect,
             seed: traffic.seed,
             bounds: LoadBounds {
-                p99: Duration::from_millis(judgement.p99_ms),
-                late: Duration::from_millis(judgement.late_ms),
-                lag: Duration::from_millis(judgement.lag_ms),
+                p99: Duration::from_millis(judgement.p99),
+                late: Duration::from_millis(judgement.late),
+                lag: Duration::from_millis(judgement.lag),
             },
             watched: LoadWatched { processes: servers.processes, redis: servers.redis },
         }
