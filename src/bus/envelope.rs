@@ -214,7 +214,7 @@ impl Envelope {
         let store = StoreTag(u64::from_be_bytes(reader.array()?));
         let id = reader.array()?;
         let keys = reader.keys(kind.keys_min())?;
-        if class != class_number(&keys) || keys.iter().any(|key| key.class() != keys[0].class()) {
+        if class != class_number(&keys) || keys.iter().any(|key| class != number_of(key.class())) {
             return Err(EnvelopeError::Malformed("class"));
         }
         let about = reader.text()?.into();
@@ -224,8 +224,12 @@ impl Envelope {
 }
 
 fn class_number(keys: &[RoutingKey]) -> u8 {
-    let class = keys.first().map(RoutingKey::class);
-    Class::ALL.iter().position(|known| Some(*known) == class).unwrap_or(Class::ALL.len()) as u8
+    keys.first().map_or(Class::ALL.len() as u8, |key| number_of(key.class()))
+}
+
+/// The number of a class on the wire: its place in [`Class::ALL`].
+const fn number_of(class: Class) -> u8 {
+    class as u8
 }
 
 fn put_text(bytes: &mut BytesMut, text: &str) {
