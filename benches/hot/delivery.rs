@@ -23,6 +23,10 @@ const SLICE: usize = 512;
 /// How long to wait for a full socket, and for the runtime to see that a new one is writable.
 const PAUSE: Duration = Duration::from_millis(1);
 
+async fn pause() {
+    tokio::time::sleep(PAUSE).await;
+}
+
 /// An event loop and its sessions.
 struct Delivery {
     runtime: LocalRuntime,
@@ -45,7 +49,7 @@ impl Delivery {
         for number in 0..SESSIONS.div_ceil(sessions) {
             publishes.push(Envelope { kind, ..add(&mut crowd, number, sessions)? });
         }
-        runtime.block_on(tokio::time::sleep(PAUSE));
+        runtime.block_on(pause());
         Ok(Self { runtime, crowd, publishes, next: 0 })
     }
 
@@ -59,7 +63,7 @@ impl Delivery {
             self.crowd.hub.deliver_all(slice, envelope);
             for session in self.crowd.flush(SLICE) {
                 while session.link().blocked_since().is_some() {
-                    self.runtime.block_on(tokio::time::sleep(PAUSE));
+                    self.runtime.block_on(pause());
                     session.flush();
                 }
             }

@@ -29,7 +29,7 @@ fn read(frame: impl Fn(usize) -> String) -> Outcome<Step> {
 }
 
 fn words() -> String {
-    "0123456789 ".chars().cycle().take(BODY_BYTES).collect()
+    "I shall be there at 7, or soon after. ".chars().cycle().take(BODY_BYTES).collect()
 }
 
 /// Reads one `send`.

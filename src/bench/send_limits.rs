@@ -10,19 +10,19 @@ use crate::domain::{Conversation, UserId};
 use crate::limiter::{WorkerLimiter, WorkerLimiterOptions};
 use crate::telemetry::Metrics;
 
-/// The burst of every limit: no measurement uses it up.
-const BURST: u32 = 1 << 24;
+/// The rate of every limit: no measurement uses the burst up, and none lasts so long that what was
+/// charged is forgotten.
+const RATE: RateConfig = RateConfig { burst: 1 << 24, per_s: 1 };
 
 /// The limits of sends on a node of one worker, which shares no count with others.
 #[derive(Debug)]
 pub struct SendLimits(WorkerLimiter);
 
 impl SendLimits {
-    /// Starts with the rates of the default configuration and bursts that no measurement uses up.
+    /// Starts with rates that let every send in.
     pub fn unexhausted() -> Self {
         let mut rates = Config::default().rates;
-        let long = |rate: &mut RateConfig| rate.burst = BURST;
-        [&mut rates.user.sends, &mut rates.dm, &mut rates.room].into_iter().for_each(long);
+        (rates.user.sends, rates.dm, rates.room) = (RATE, RATE, RATE);
         Self(WorkerLimiter::new(WorkerLimiterOptions {
             rates,
             shared: None,

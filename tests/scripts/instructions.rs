@@ -117,3 +117,17 @@ fn what_cannot_be_counted_is_no_count() {
     let (code, output) = tree.run(&[]);
     assert_eq!((code, output.contains("nothing compiles")), (Some(2), true), "{output}");
 }
+
+/// The table of this tree: two lines of comment, then a name and a number in each.
+#[test]
+fn the_table_is_one() {
+    let text = fs::read_to_string(root().join("benches/instructions.tsv")).expect("it is there");
+    let (comments, rows): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.starts_with('#'));
+    assert_eq!(comments.len(), 2, "{comments:?}");
+    assert!(comments[1].starts_with("# rustc 1."), "{comments:?}");
+    assert!(rows.len() >= 10, "{rows:?}");
+    for row in rows {
+        let (_, count) = row.split_once('\t').expect("two columns");
+        assert!(count.parse::<u64>().is_ok_and(|count| count > 0), "{row}");
+    }
+}
