@@ -11,7 +11,7 @@ use crate::harness::{Demo, DemoNode, Finished, LAME_DUCK, Process, RedisServer};
 const SESSIONS: u64 = 200;
 
 /// How long a storm may take beside builds: making a keyspace alone takes some seconds.
-const STORM_PATIENCE: Duration = Duration::from_secs(60);
+const STORM_PATIENCE: Duration = Duration::from_mins(1);
 
 /// The test's machine is busy: a late generator is no failure here.
 const SMALL: [&str; 6] =

@@ -91,11 +91,11 @@ struct FullDisk {
 
 impl Scene {
     async fn set() -> Self {
-        let (a, limited) = serve_by(Served::with_rates, &[]).await;
-        let (b, crowded) = serve_by(Served::start, &[FEW_PLACES]).await;
-        let (c, slow) = serve_by(Served::start, &LARGE).await;
-        let (d, few_files) = FewFiles::start().await;
-        let (e, full) = FullDisk::start().await;
+        let (first, limited) = serve_by(Served::with_rates, &[]).await;
+        let (second, crowded) = serve_by(Served::start, &[FEW_PLACES]).await;
+        let (third, slow) = serve_by(Served::start, &LARGE).await;
+        let (fourth, few_files) = FewFiles::start().await;
+        let (fifth, full) = FullDisk::start().await;
         let (log, silent_log) = without_reader();
         let few_queued = Demo::start(2, &[], &[FEW_QUEUED]);
         let served = [&limited, &crowded, &slow, &few_files.node, &full.node];
@@ -115,7 +115,7 @@ impl Scene {
             few_queued,
             full,
             watch,
-            _stores: vec![a, b, c, d, e],
+            _stores: vec![first, second, third, fourth, fifth],
         }
     }
 }
