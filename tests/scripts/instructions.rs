@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use super::root;
 use crate::harness::Process;
 
-/// A benchmark of two paths, 10 steps of each.
-const HOT: &str = "printf 'lookup\\t10\\nplan a publish\\t10\\n'";
+/// A benchmark of two paths: 10 steps of each, and bounds of 3 % and 0.5 %.
+const HOT: &str = "printf 'lookup\\t10\\t3\\nplan a publish\\t10\\t0.5\\n'";
 const CARGO: &str = "cp programs/hot target/release/examples/hot";
 const RUSTC: &str = "echo rustc 1.0.0";
 /// It counts what the file of the path's name says.
@@ -62,7 +62,7 @@ impl Tree {
 }
 
 #[test]
-fn a_count_that_moved_by_more_than_3_percent_is_named_and_fails() {
+fn a_count_that_moved_by_more_than_its_bound_is_named_and_fails() {
     let tree = Tree::new();
     assert_eq!(tree.run(&["--update"]), (Some(0), String::new()));
     assert!(tree.table().ends_with("\nlookup\t1000\nplan a publish\t200\n"), "{}", tree.table());
@@ -78,6 +78,11 @@ fn a_count_that_moved_by_more_than_3_percent_is_named_and_fails() {
         assert_eq!(tree.run(&[]), (Some(1), line.to_owned()), "{instructions}");
         assert_eq!(tree.run(&["plan a publish"]), (Some(0), String::new()), "the other one");
     }
+    tree.count("plan a publish", 2010);
+    assert_eq!(tree.run(&["plan a publish"]), (Some(0), String::new()));
+    tree.count("plan a publish", 2020);
+    let line = "plan a publish             200 ->       202  +1.0 %\n";
+    assert_eq!(tree.run(&["plan a publish"]), (Some(1), line.to_owned()));
 }
 
 #[test]
@@ -90,7 +95,7 @@ fn new_and_lost_paths_and_another_toolchain_are_named() {
     assert!(output.starts_with("the table is of rustc 1.0.0, valgrind-3.0.0, "), "{output}");
     assert!(output.contains("; here is rustc 2.0.0, "), "{output}");
     tree.program("rustc", RUSTC);
-    tree.program("hot", "printf 'lookup\\t10\\nother\\t10\\n'");
+    tree.program("hot", "printf 'lookup\\t10\\t3\\nother\\t10\\t3\\n'");
     tree.count("other", 70);
     let lines = "other                     none ->         7  new\n\
                  plan a publish             200 ->      none  gone\n";
