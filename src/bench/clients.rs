@@ -121,6 +121,11 @@ pub(super) async fn settle(log: &DeliveryLog) {
     }
 }
 
+/// The name of a user of the load.
+pub(super) fn user_name(user: u32) -> String {
+    format!("load-{user}")
+}
+
 /// Tokens signed with the development key, with the grants that the load needs.
 pub(super) struct LoadTokens(Mint);
 

@@ -2,22 +2,20 @@
 
 use std::sync::Arc;
 
+use rand::RngExt;
 use rand::rngs::StdRng;
-use rand::seq::index::sample;
-use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::clients::{ClientRole, LoadTokens, Member, assemble, settle};
+use super::clients::{ClientRole, LoadTokens, Member, assemble, settle, user_name};
 use super::cpu_split::{CpuMeter, CpuSplit, ServersAre};
 use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
+use super::fanout_load::{FanoutLoad, FanoutSetup};
 use super::nodes::{Counts, Nodes, RunningNode};
 use super::preflight::{check_nodes, check_redis, check_sockets};
 use super::report::TableRow;
-use crate::domain::{RoutingKey, UserId};
-use crate::layout::{Placement, Prediction, TopicLoad, Workload, placed_node};
 use crate::node::ClusterOptions;
 
 /// Most publishes that are unanswered at once.
@@ -35,22 +33,8 @@ pub struct FanoutBench {
     /// Where clients connect instead: a load balancer in front of the running nodes, which places
     /// users.
     pub through: Option<String>,
-    /// How users reach nodes, or what a load balancer is compared with.
-    pub placement: Placement,
-    /// Users.
-    pub users: u32,
-    /// Sessions per user.
-    pub devices: u32,
-    /// Topics.
-    pub topics: u32,
-    /// Subscribers per topic.
-    pub subscribers: u32,
-    /// Direct messages.
-    pub messages: u32,
-    /// Events to topics.
-    pub events: u32,
-    /// Seed of every random draw.
-    pub seed: u64,
+    /// The load.
+    pub load: FanoutLoad,
 }
 
 /// What one layout cost.
@@ -76,21 +60,6 @@ pub struct FanoutRow {
     /// CPU time.
     #[serde(flatten)]
     pub cpu: CpuSplit,
-}
-
-/// What was measured.
-#[derive(Debug, Clone, Serialize)]
-pub struct FanoutSetup {
-    /// Nodes.
-    pub nodes: u32,
-    /// Buckets of each class.
-    pub buckets: u32,
-    /// How users reach nodes.
-    pub placement: &'static str,
-    /// Users.
-    pub users: u32,
-    /// Sessions per user.
-    pub devices: u32,
 }
 
 impl TableRow for FanoutRow {
@@ -127,8 +96,8 @@ impl TableRow for FanoutRow {
 
 /// The node and the topics of every session.
 struct Crew {
-    /// The node of each device of each user.
-    places: Vec<Vec<usize>>,
+    /// The node of each session, user by user.
+    places: Vec<u32>,
     /// The topics of the first device of each user.
     topics: Vec<Vec<u32>>,
 }
@@ -140,12 +109,12 @@ impl FanoutBench {
         let fleet = self.fleet(buckets).await?;
         let servers =
             if self.running.is_empty() { ServersAre::Here } else { ServersAre::Elsewhere };
-        let log = Arc::new(DeliveryLog::new((self.messages + self.events) as usize));
-        let mut rng = StdRng::seed_from_u64(self.seed);
-        let crew = self.crew(&mut rng);
+        let log = Arc::new(DeliveryLog::new((self.load.messages + self.load.events) as usize));
+        let mut draws = self.load.draws();
+        let crew = self.crew(&mut draws);
         let members = assemble(self.roles(&fleet, &crew), &log).await?;
         let (before, cpu) = (fleet.counts().await?, CpuMeter::begin(servers)?);
-        self.publish(&mut rng, &members, &log).await?;
+        self.publish(&mut draws, &members, &log).await?;
         settle(&log).await;
         let (counts, cpu) = (fleet.counts().await?.since(before), cpu.end()?);
         let row = self.row(buckets, counts, cpu, &log);
@@ -155,7 +124,7 @@ impl FanoutBench {
     }
 
     async fn check(&self) -> Result<(), BenchError> {
-        let sessions = self.users as usize * self.devices as usize;
+        let sessions = self.load.users as usize * self.load.devices as usize;
         // Both ends of a socket are in this process.
         let ends = if self.running.is_empty() { 2 } else { 1 };
         check_sockets("--users, --devices", sessions * ends)?;
@@ -179,38 +148,25 @@ impl FanoutBench {
         Nodes::start(&plan).await
     }
 
-    fn crew(&self, rng: &mut StdRng) -> Crew {
-        let places = (0..self.users).map(|user| self.places(user, rng)).collect();
-        let mut topics = vec![Vec::new(); self.users as usize];
-        for topic in 0..self.topics {
-            let count = self.subscribers.min(self.users) as usize;
-            for user in sample(rng, self.users as usize, count) {
+    fn crew(&self, draws: &mut StdRng) -> Crew {
+        let places = self.load.places(self.nodes, draws);
+        let mut topics = vec![Vec::new(); self.load.users as usize];
+        for topic in 0..self.load.topics {
+            for user in self.load.subscribers_of_topic(draws) {
                 topics[user].push(topic);
             }
         }
         Crew { places, topics }
     }
 
-    fn places(&self, user: u32, rng: &mut StdRng) -> Vec<usize> {
-        let placed = match self.placement {
-            Placement::Random => None,
-            Placement::Bucket => {
-                let id = UserId::parse(&name(user)).expect("names of the load are tokens");
-                Some(placed_node(&RoutingKey::user(&id), self.nodes) as usize)
-            }
-        };
-        let mut place = || placed.unwrap_or_else(|| rng.random_range(0..self.nodes as usize));
-        (0..self.devices).map(|_| place()).collect()
-    }
-
     fn roles(&self, fleet: &Nodes, crew: &Crew) -> Vec<ClientRole> {
         let (mut roles, tokens) = (Vec::new(), LoadTokens::new());
-        for (user, places) in crew.places.iter().enumerate() {
-            let token = tokens.of(&name(user as u32));
+        for (user, places) in crew.places.chunks(self.load.devices as usize).enumerate() {
+            let token = tokens.of(&user_name(user as u32));
             for (device, place) in places.iter().enumerate() {
                 let heard = if device == 0 { crew.topics[user].as_slice() } else { &[] };
                 roles.push(ClientRole {
-                    url: self.url(fleet, *place),
+                    url: self.url(fleet, *place as usize),
                     token: token.clone(),
                     patterns: heard.iter().map(|topic| format!("topic.t{topic}.>")).collect(),
                 });
@@ -226,16 +182,16 @@ impl FanoutBench {
 
     async fn publish(
         &self,
-        rng: &mut StdRng,
+        draws: &mut StdRng,
         members: &[Member],
         log: &Arc<DeliveryLog>,
     ) -> Result<(), BenchError> {
         let mut asking = JoinSet::new();
-        for publish in 0..self.messages + self.events {
+        for publish in 0..self.load.messages + self.load.events {
             if asking.len() >= IN_FLIGHT {
                 finish_one(&mut asking).await?;
             }
-            let (member, request, deliveries) = self.draw(rng, publish);
+            let (member, request, deliveries) = self.draw(draws, publish);
             log.expect(publish as usize, deliveries);
             let member = members[member].clone();
             asking.spawn(async move { member.ask(u64::from(publish), request).await });
@@ -245,53 +201,32 @@ impl FanoutBench {
 
     /// Draws the next publish and its sender: messages and events in turn, until one kind is used
     /// up.
-    fn draw(&self, rng: &mut StdRng, publish: u32) -> (usize, serde_json::Value, u32) {
-        let sender = rng.random_range(0..self.users);
-        let member = sender * self.devices + rng.random_range(0..self.devices);
-        let both = 2 * self.messages.min(self.events);
+    fn draw(&self, draws: &mut StdRng, publish: u32) -> (usize, serde_json::Value, u32) {
+        let load = &self.load;
+        let (sender, member) = load.sender(draws);
+        let both = 2 * load.messages.min(load.events);
         let is_message =
-            if publish < both { publish.is_multiple_of(2) } else { self.messages > self.events };
+            if publish < both { publish.is_multiple_of(2) } else { load.messages > load.events };
         if is_message {
-            let other = (sender + rng.random_range(1..self.users)) % self.users;
-            let conversation = format!("user.{}", name(other));
+            let conversation = format!("user.{}", user_name(load.receiver(sender, draws)));
             let request = json!({"op": "send", "conversation": conversation, "body": publish});
-            (member as usize, request, 2 * self.devices - 1)
+            (member as usize, request, 2 * load.devices - 1)
         } else {
-            let subject = format!("topic.t{}.x", rng.random_range(0..self.topics));
+            let subject = format!("topic.t{}.x", draws.random_range(0..load.topics));
             let request = json!({"op": "publish", "subject": subject, "data": publish});
-            (member as usize, request, self.subscribers.min(self.users))
+            (member as usize, request, load.topic_subscribers())
         }
     }
 
-    fn prediction(&self, buckets: u32) -> Prediction {
-        let crowd = |keys, sessions, placement| TopicLoad {
-            nodes: self.nodes,
-            keys,
-            sessions,
-            buckets,
-            placement,
-        };
-        let workload = Workload {
-            users: crowd(self.users, self.devices, self.placement),
-            messages: self.messages,
-            // Subscribers of a topic are users at random, on any node.
-            topics: crowd(self.topics, self.subscribers, Placement::Random),
-            events: self.events,
-        };
-        workload.predict()
-    }
-
     fn row(&self, buckets: u32, counts: Counts, cpu: CpuSplit, log: &DeliveryLog) -> FanoutRow {
-        let prediction = self.prediction(buckets);
+        let prediction = self.load.workload(self.nodes, buckets).predict();
         let (node_events, delivered) = (counts.all, log.deliveries());
-        let placement = match (&self.through, self.placement) {
-            (Some(_), _) => "balancer",
-            (None, Placement::Random) => "random",
-            (None, Placement::Bucket) => "bucket",
-        };
-        let Self { nodes, users, devices, .. } = *self;
+        let mut setup = self.load.setup(self.nodes, buckets);
+        if self.through.is_some() {
+            setup.placement = "balancer";
+        }
         FanoutRow {
-            setup: FanoutSetup { nodes, buckets, placement, users, devices },
+            setup,
             delivered,
             node_events,
             node_events_per_delivery: node_events as f64 / delivered.max(1) as f64,
@@ -302,10 +237,6 @@ impl FanoutBench {
             cpu,
         }
     }
-}
-
-fn name(user: u32) -> String {
-    format!("load-{user}")
 }
 
 /// Waits for one answer, which must not be a refusal.

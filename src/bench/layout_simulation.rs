@@ -2,53 +2,30 @@
 //! by the real layout, and node events are counted by the real plan. So it reaches clusters that do
 //! not fit on a machine.
 
+use rand::RngExt;
 use rand::rngs::StdRng;
-use rand::seq::index::sample;
-use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
+use super::fanout_load::{FanoutLoad, FanoutSetup, user_key};
 use super::report::TableRow;
-use crate::domain::{RoutingKey, UserId};
-use crate::layout::{
-    Bucket, BucketCount, Placement, PublishPlan, TopicLoad, Workload, placed_node, plan,
-};
+use crate::domain::RoutingKey;
+use crate::layout::{Bucket, BucketCount, PublishPlan, plan};
 
 /// A cluster and its load.
 #[derive(Debug, Clone)]
 pub struct LayoutSimulation {
     /// Nodes.
     pub nodes: u32,
-    /// How users reach nodes.
-    pub placement: Placement,
-    /// Users.
-    pub users: u32,
-    /// Sessions per user.
-    pub devices: u32,
-    /// Topics.
-    pub topics: u32,
-    /// Subscribers per topic.
-    pub subscribers: u32,
-    /// Direct messages.
-    pub messages: u32,
-    /// Events to topics.
-    pub events: u32,
-    /// Seed of every random draw.
-    pub seed: u64,
+    /// The load.
+    pub load: FanoutLoad,
 }
 
 /// What one layout costs.
 #[derive(Debug, Clone, Serialize)]
 pub struct LayoutRow {
-    /// Nodes.
-    pub nodes: u32,
-    /// Buckets of each class.
-    pub buckets: u32,
-    /// How users reach nodes.
-    pub placement: &'static str,
-    /// Users.
-    pub users: u32,
-    /// Sessions per user.
-    pub devices: u32,
+    /// What was counted.
+    #[serde(flatten)]
+    pub setup: FanoutSetup,
     /// Frames for sessions, `sent` not counted.
     pub delivered: u64,
     /// Pushes that nodes would receive from the bus, echoes counted.
@@ -78,9 +55,9 @@ impl TableRow for LayoutRow {
 
     fn cells(&self) -> Vec<String> {
         vec![
-            self.nodes.to_string(),
-            self.buckets.to_string(),
-            self.placement.to_owned(),
+            self.setup.nodes.to_string(),
+            self.setup.buckets.to_string(),
+            self.setup.placement.to_owned(),
             self.delivered.to_string(),
             self.node_events.to_string(),
             format!("{:.3}", self.node_events_per_delivery),
@@ -127,51 +104,38 @@ struct KeyClass {
 impl LayoutSimulation {
     /// Counts under one bucket count.
     pub fn run(&self, buckets: BucketCount) -> LayoutRow {
-        let mut rng = StdRng::seed_from_u64(self.seed);
-        let places = self.places(&mut rng);
+        let mut draws = self.load.draws();
+        let places = self.load.places(self.nodes, &mut draws);
         let users = self.users(&places, buckets);
-        let topics = self.topics(&places, buckets, &mut rng);
-        let messages = self.message_events(&users, &places, buckets, &mut rng);
-        let events: u64 = (0..self.events)
-            .map(|_| topics.needed.reach(topics.buckets[rng.random_range(0..topics.buckets.len())]))
+        let topics = self.topics(&places, buckets, &mut draws);
+        let messages = self.message_events(&users, &places, buckets, &mut draws);
+        let events: u64 = (0..self.load.events)
+            .map(|_| {
+                topics.needed.reach(topics.buckets[draws.random_range(0..topics.buckets.len())])
+            })
             .sum();
         let subscriptions = users.needed.0.len() + topics.needed.0.len();
         self.row(buckets, messages + events, subscriptions)
     }
 
-    /// The node of each session, user by user.
-    fn places(&self, rng: &mut StdRng) -> Vec<u32> {
-        let mut places = Vec::with_capacity((self.users * self.devices) as usize);
-        for user in 0..self.users {
-            for _ in 0..self.devices {
-                places.push(match self.placement {
-                    Placement::Random => rng.random_range(0..self.nodes),
-                    Placement::Bucket => placed_node(&user_key(user), self.nodes),
-                });
-            }
-        }
-        places
-    }
-
     fn users(&self, places: &[u32], buckets: BucketCount) -> KeyClass {
         let of = |user| Bucket::of_key(&user_key(user), buckets).index;
-        let indexes: Vec<u32> = (0..self.users).map(of).collect();
-        let sessions = places.chunks(self.devices as usize).zip(&indexes);
+        let indexes: Vec<u32> = (0..self.load.users).map(of).collect();
+        let sessions = places.chunks(self.load.devices as usize).zip(&indexes);
         let pairs = sessions.flat_map(|(nodes, bucket)| nodes.iter().map(|node| (*bucket, *node)));
         let needed = NeededBuckets::new(pairs.collect());
         KeyClass { buckets: indexes, needed }
     }
 
     /// The first devices of users at random subscribe.
-    fn topics(&self, places: &[u32], buckets: BucketCount, rng: &mut StdRng) -> KeyClass {
+    fn topics(&self, places: &[u32], buckets: BucketCount, draws: &mut StdRng) -> KeyClass {
         let (mut indexes, mut pairs) = (Vec::new(), Vec::new());
-        for topic in 0..self.topics {
+        for topic in 0..self.load.topics {
             let key = RoutingKey::parse(&format!("topic.t{topic}")).expect("it is a key");
             let bucket = Bucket::of_key(&key, buckets).index;
             indexes.push(bucket);
-            for user in sample(rng, self.users as usize, self.subscribers.min(self.users) as usize)
-            {
-                pairs.push((bucket, places[user * self.devices as usize]));
+            for user in self.load.subscribers_of_topic(draws) {
+                pairs.push((bucket, places[user * self.load.devices as usize]));
             }
         }
         KeyClass { buckets: indexes, needed: NeededBuckets::new(pairs) }
@@ -183,14 +147,13 @@ impl LayoutSimulation {
         users: &KeyClass,
         places: &[u32],
         buckets: BucketCount,
-        rng: &mut StdRng,
+        draws: &mut StdRng,
     ) -> u64 {
         let held = users.needed.held(self.nodes, buckets);
         let mut events = 0;
-        for _ in 0..self.messages {
-            let sender = rng.random_range(0..self.users);
-            let session = sender * self.devices + rng.random_range(0..self.devices);
-            let other = (sender + rng.random_range(1..self.users)) % self.users;
+        for _ in 0..self.load.messages {
+            let (sender, session) = self.load.sender(draws);
+            let other = self.load.receiver(sender, draws);
             let (mine, theirs) = (users.buckets[sender as usize], users.buckets[other as usize]);
             let node = places[session as usize] as usize;
             events += match plan(2, self.nodes, held[node]) {
@@ -202,33 +165,10 @@ impl LayoutSimulation {
         events
     }
 
-    fn workload(&self, buckets: BucketCount) -> Workload {
-        let keys = |keys, sessions, placement| TopicLoad {
-            nodes: self.nodes,
-            keys,
-            sessions,
-            buckets: buckets.get(),
-            placement,
-        };
-        Workload {
-            users: keys(self.users, self.devices, self.placement),
-            messages: self.messages,
-            topics: keys(self.topics, self.subscribers.min(self.users), Placement::Random),
-            events: self.events,
-        }
-    }
-
     fn row(&self, buckets: BucketCount, node_events: u64, subscriptions: usize) -> LayoutRow {
-        let prediction = self.workload(buckets).predict();
+        let prediction = self.load.workload(self.nodes, buckets.get()).predict();
         LayoutRow {
-            nodes: self.nodes,
-            buckets: buckets.get(),
-            placement: match self.placement {
-                Placement::Random => "random",
-                Placement::Bucket => "bucket",
-            },
-            users: self.users,
-            devices: self.devices,
+            setup: self.load.setup(self.nodes, buckets.get()),
             delivered: prediction.deliveries as u64,
             node_events,
             node_events_per_delivery: node_events as f64 / prediction.deliveries.max(1.0),
@@ -239,17 +179,13 @@ impl LayoutSimulation {
     }
 }
 
-fn user_key(user: u32) -> RoutingKey {
-    RoutingKey::user(&UserId::parse(&format!("load-{user}")).expect("it is a token"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::Placement;
 
     fn simulation(nodes: u32, placement: Placement) -> LayoutSimulation {
-        LayoutSimulation {
-            nodes,
+        let load = FanoutLoad {
             placement,
             users: 10_000,
             devices: 2,
@@ -258,7 +194,8 @@ mod tests {
             messages: 10_000,
             events: 5_000,
             seed: 1,
-        }
+        };
+        LayoutSimulation { nodes, load }
     }
 
     #[test]

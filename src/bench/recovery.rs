@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::clients::{ClientRole, LoadTokens, assemble};
+use super::clients::{ClientRole, LoadTokens, assemble, user_name};
 use super::cpu_split::{CpuMeter, CpuSplit, ServersAre};
 use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
@@ -124,7 +124,7 @@ impl RecoveryBench {
         let tokens = LoadTokens::new();
         let role = |user: u32| ClientRole {
             url: url.to_owned(),
-            token: tokens.of(&format!("load-{user}")),
+            token: tokens.of(&user_name(user)),
             patterns: Vec::new(),
         };
         (0..self.sessions).map(role).collect()

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::clients::{ClientRole, LoadTokens, Member, assemble, settle};
+use super::clients::{ClientRole, LoadTokens, Member, assemble, settle, user_name};
 use super::cpu_split::{CpuMeter, ServersAre};
 use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
@@ -165,7 +165,7 @@ impl Relay {
     fn roles(&self, server: &ServerProcess, rng: &mut StdRng) -> Vec<ClientRole> {
         let (mut roles, tokens) = (Vec::new(), LoadTokens::new());
         for user in 0..self.users {
-            let token = tokens.of(&format!("load-{user}"));
+            let token = tokens.of(&user_name(user));
             for _ in 0..DEVICES {
                 roles.push(ClientRole {
                     url: server.urls[rng.random_range(0..server.urls.len())].clone(),
@@ -186,7 +186,7 @@ impl Relay {
             }
             Payload::Message => {
                 let other = (user + rng.random_range(1..self.users)) % self.users;
-                let conversation = format!("user.load-{other}");
+                let conversation = format!("user.{}", user_name(other));
                 json!({"op": "send", "conversation": conversation, "body": event})
             }
         }

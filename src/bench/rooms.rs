@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::backend::Backend;
-use super::clients::{ClientRole, LoadTokens, Member, assemble, settle};
+use super::clients::{ClientRole, LoadTokens, Member, assemble, settle, user_name};
 use super::cpu_split::{CpuMeter, CpuSplit, ServersAre};
 use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
@@ -186,7 +186,7 @@ impl Rooms {
     fn roles(cluster: &Cluster, crew: &Crew) -> Vec<ClientRole> {
         let tokens = LoadTokens::new();
         let devices = |(user, places): (usize, &Vec<usize>)| {
-            let token = tokens.of(&name(user));
+            let token = tokens.of(&user_name(user as u32));
             let role = |place: &usize| ClientRole {
                 url: cluster.url(*place),
                 token: token.clone(),
@@ -240,12 +240,10 @@ async fn make(url: &str, rooms: &[Vec<usize>]) -> Result<(), BenchError> {
     for (room, members) in rooms.iter().enumerate() {
         backend.put(&format!("/v1/rooms/r{room}"), "{}").await?;
         for member in members {
-            backend.put(&format!("/v1/rooms/r{room}/members/{}", name(*member)), "{}").await?;
+            backend
+                .put(&format!("/v1/rooms/r{room}/members/{}", user_name(*member as u32)), "{}")
+                .await?;
         }
     }
     Ok(())
-}
-
-fn name(user: usize) -> String {
-    format!("load-{user}")
 }

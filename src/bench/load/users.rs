@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::auth::claimed_expiry;
-use crate::bench::clients::LoadTokens;
+use crate::bench::clients::{LoadTokens, user_name};
 use crate::bench::error::BenchError;
 use crate::clock::WallClock;
 use crate::domain::UserId;
@@ -33,7 +33,7 @@ struct UserLine {
 pub(super) fn minted(count: u32) -> Vec<LoadUser> {
     let tokens = LoadTokens::new();
     let user = |number: u32| {
-        let name = format!("load-{number}");
+        let name = user_name(number);
         let id = UserId::from_raw(name.as_bytes()).expect("a short name is an id");
         LoadUser { id, token: tokens.of(&name) }
     };

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{buckets, failure};
+use super::fanout_load::FanoutLoadArguments;
+use super::{bucket_count, failure};
 use crate::bench::{FanoutBench, FanoutRow, RunningNode, Table};
 use crate::cli::CliFailure;
 use crate::cli::output::output_failure;
 use crate::cli::placement::PlacementName;
+use crate::layout::BucketCount;
 
 /// How many nodes hear a publish, beside the prediction for the layout and beside broadcast?
 ///
@@ -21,8 +23,8 @@ pub(in crate::cli) struct FanoutArguments {
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100))]
     nodes: u32,
     /// Bucket counts, one row each.
-    #[arg(long, value_delimiter = ',', default_value = "1,64,4096,65536,1048576", value_parser = buckets)]
-    buckets: Vec<u32>,
+    #[arg(long, value_delimiter = ',', default_value = "1,64,4096,65536,1048576", value_parser = bucket_count)]
+    buckets: Vec<BucketCount>,
     /// A Redis shard; may be given several times. Without one the nodes are joined in memory.
     #[arg(long)]
     redis: Vec<String>,
@@ -38,36 +40,10 @@ pub(in crate::cli) struct FanoutArguments {
     #[arg(long, default_value = "random")]
     placement: PlacementName,
     #[command(flatten)]
-    load: FanoutLoad,
+    load: FanoutLoadArguments<100_000>,
     /// One JSON object per row.
     #[arg(long)]
     json: bool,
-}
-
-/// Who receives what.
-#[derive(Debug, Args)]
-struct FanoutLoad {
-    /// Users.
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
-    users: u32,
-    /// Sessions per user.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
-    devices: u32,
-    /// Topics.
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    topics: u32,
-    /// Subscribers per topic.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    subscribers: u32,
-    /// Direct messages.
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
-    messages: u32,
-    /// Events to topics.
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
-    events: u32,
-    /// Seed of every random draw.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
 }
 
 impl FanoutArguments {
@@ -86,18 +62,13 @@ impl FanoutArguments {
             redis: self.redis,
             running: self.running,
             through: self.through,
-            placement: self.placement.into(),
-            users: self.load.users,
-            devices: self.load.devices,
-            topics: self.load.topics,
-            subscribers: self.load.subscribers,
-            messages: self.load.messages,
-            events: self.load.events,
-            seed: self.load.seed,
+            load: self.load.placed(self.placement),
         });
         let mut table = Table::<FanoutRow>::begin(self.json);
         for buckets in self.buckets {
-            table.row(&fanout.run(buckets).await.map_err(failure)?).map_err(output_failure)?;
+            table
+                .row(&fanout.run(buckets.get()).await.map_err(failure)?)
+                .map_err(output_failure)?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod crowd;
 mod draw;
 mod fanout;
+mod fanout_load;
 mod heal;
 mod idle;
 mod layout;
@@ -101,9 +102,9 @@ impl Bench {
 }
 
 /// Reads a number of buckets.
-fn buckets(text: &str) -> Result<u32, String> {
+fn bucket_count(text: &str) -> Result<BucketCount, String> {
     let count: u32 = text.parse().map_err(|error| format!("{error}"))?;
-    BucketCount::new(count.into()).map(|_valid| count).map_err(|error| format!("it {error}"))
+    BucketCount::new(count.into()).map_err(|error| format!("it {error}"))
 }
 
 /// What was given wrongly is the caller's mistake; anything else is a failure.

@@ -2,10 +2,11 @@
 
 use clap::Args;
 
-use super::{buckets, failure};
+use super::{bucket_count, failure};
 use crate::bench::{Rooms, RoomsRow, Table};
 use crate::cli::CliFailure;
 use crate::cli::output::output_failure;
+use crate::layout::BucketCount;
 
 /// What does a message to a room cost by its size, beside a publish per member and broadcast?
 ///
@@ -22,8 +23,8 @@ pub(in crate::cli) struct RoomsArguments {
     #[arg(long)]
     redis: Vec<String>,
     /// Buckets of each class.
-    #[arg(long, default_value_t = 1_048_576, value_parser = buckets)]
-    buckets: u32,
+    #[arg(long, default_value = "1048576", value_parser = bucket_count)]
+    buckets: BucketCount,
     /// Users.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     users: u32,
@@ -47,6 +48,7 @@ pub(in crate::cli) struct RoomsArguments {
 impl RoomsArguments {
     pub(super) async fn run(self) -> Result<(), CliFailure> {
         let Self { nodes, redis, buckets, users, devices, rooms, messages, seed, .. } = self;
+        let buckets = buckets.get();
         let bench = Rooms { nodes, redis, buckets, users, devices, rooms, messages, seed };
         let mut table = Table::<RoomsRow>::begin(self.json);
         for members in self.members {
