@@ -1,10 +1,9 @@
 //! The HTTP API behind a load balancer.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 
 use super::fleet::{BEHIND_HAPROXY, BEHIND_NGINX, Fleet};
-use crate::harness::{Balancer, token};
+use crate::harness::{Balancer, serve_connections, token};
 use crate::wire::raw::Raw;
 
 /// Requests on one connection of a client, without a hint.
@@ -34,21 +33,16 @@ async fn nginx_passes_the_http_api_on() {
 
 /// A node whose store is away: it answers every request with 503. Serves until the test ends.
 fn node_without_a_store() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("bound").to_string();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let mut stream = BufReader::new(stream);
-            let mut line = String::new();
-            while stream.read_line(&mut line).is_ok_and(|bytes| bytes > 0) && line != "\r\n" {
-                line.clear();
-            }
-            let answer =
-                "HTTP/1.1 503 Service Unavailable\r\nfrom: node\r\ncontent-length: 0\r\n\r\n";
-            let _gone = stream.get_mut().write_all(answer.as_bytes());
+    let answer = "HTTP/1.1 503 Service Unavailable\r\nfrom: node\r\ncontent-length: 0\r\n\r\n";
+    let address = serve_connections(move |stream| {
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        while stream.read_line(&mut line).is_ok_and(|bytes| bytes > 0) && line != "\r\n" {
+            line.clear();
         }
+        let _gone = stream.get_mut().write_all(answer.as_bytes());
     });
-    address
+    address.to_string()
 }
 
 /// While the store is away every node answers so. None of them has failed.

@@ -120,7 +120,7 @@ fn sessions_that_do_not_resume_and_messages_that_do_not_come_are_named() {
     assert!(report["lost"].as_u64() > Some(0) && failures.contains("(lost)"), "{failures}");
 }
 
-/// The only node ends, and nobody starts it again.
+/// The only node ends, and is not started again.
 #[test]
 fn sessions_that_never_come_back_are_named() {
     let only = Demo::start(1, &[], &[]);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::rooms::{backend, room};
 use crate::harness::Demo;
 
-/// How often two nodes add somebody at once.
+/// How often two nodes add a user at the same time.
 const ROUNDS: usize = 40;
 
 /// The role of a user, as the list of the room's members tells.

@@ -1,34 +1,28 @@
 //! An operator's listener that answers what a test wants it to.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+
+use super::connections::serve_connections;
 
 pub struct FalseOperator {
-    port: u16,
+    address: SocketAddr,
 }
 
 impl FalseOperator {
     /// Serves until the test ends. `script` answers a path with a status and a body; without one it
     /// never answers.
     pub fn start(script: impl Fn(&str) -> Option<(u16, String)> + Clone + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("bound").port();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let script = script.clone();
-                std::thread::spawn(move || serve(stream, script));
-            }
-        });
-        Self { port }
+        Self { address: serve_connections(move |stream| serve(stream, &script)) }
     }
 
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address)
     }
 }
 
 /// Ends with its client.
-fn serve(mut stream: TcpStream, script: impl Fn(&str) -> Option<(u16, String)>) {
+fn serve(mut stream: TcpStream, script: &impl Fn(&str) -> Option<(u16, String)>) {
     let mut incoming = BufReader::new(stream.try_clone().expect("a handle")).lines();
     while let Some(Ok(request)) = incoming.next() {
         let Some(path) = request.split(' ').nth(1).filter(|path| path.starts_with('/')) else {

@@ -2,6 +2,7 @@
 
 mod balancer;
 mod certificates;
+mod connections;
 mod cql_server;
 mod demo;
 mod false_operator;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 
 pub use balancer::Balancer;
 pub use certificates::{Authority, Certificate};
+pub use connections::serve_connections;
 pub use cql_server::CqlServer;
 pub use demo::{Demo, DemoNode};
 pub use false_operator::FalseOperator;

@@ -1,10 +1,12 @@
 //! A scripted server of the Redis protocol, for kinds of servers that are not at hand.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
+
+use super::connections::serve_connections;
 
 pub struct StandIn {
-    port: u16,
+    address: SocketAddr,
 }
 
 /// The greeting in RESP3.
@@ -14,19 +16,11 @@ impl StandIn {
     /// Serves until the test ends. `script` answers a command, spelled in capitals with its
     /// arguments behind it, with bytes of RESP; what it leaves is answered as a plain Redis would.
     pub fn start(script: impl Fn(&[String]) -> Option<String> + Clone + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("bound").port();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let script = script.clone();
-                std::thread::spawn(move || serve(stream, script));
-            }
-        });
-        Self { port }
+        Self { address: serve_connections(move |stream| serve(stream, &script)) }
     }
 
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.address)
     }
 
     /// A text of `INFO`, as it goes over the wire.
@@ -42,7 +36,7 @@ impl StandIn {
 }
 
 /// Ends with its client.
-fn serve(mut stream: TcpStream, script: impl Fn(&[String]) -> Option<String>) {
+fn serve(mut stream: TcpStream, script: &impl Fn(&[String]) -> Option<String>) {
     let mut incoming = BufReader::new(stream.try_clone().expect("a handle"));
     while let Some(command) = read_command(&mut incoming) {
         let answer = script(&command).unwrap_or_else(|| plain(&command));

@@ -160,7 +160,7 @@ async fn is_ready(node: &Served) {
     eventually("the node is ready", || node.operator.get("/readyz").0 == 200).await;
 }
 
-/// Logs all there is to a pipe that nobody reads.
+/// Logs all there is to a pipe without a reader.
 fn without_reader() -> (PipeReader, Demo) {
     let (reader, writer) = pipe().expect("a pipe");
     let mut command: Command = Demo::command(1, &[], &[("TELEMETRY__LOG", "trace")]);
@@ -214,7 +214,7 @@ async fn lose_log_reader(scene: &mut Scene) {
     scene.watch.expect(name, &["NarrowcastLogLinesDropped"]).await;
     let _talkers = Talkers::start(&[scene.silent_log.nodes[0].url.clone()], 30);
     scene.watch.fire(SOON).await;
-    // Somebody reads it again, for as long as the node logs.
+    // It is read again, for as long as the node logs.
     let mut log = scene.log.try_clone().expect("a handle");
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
     scene.watch.heal();
