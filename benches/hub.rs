@@ -42,7 +42,7 @@ async fn deliver(crowd: &mut Crowd, envelope: &Envelope, steps: &mut Steps) {
 }
 
 async fn measure(members: usize) -> Outcome<()> {
-    let mut crowd = Crowd::open()?;
+    let mut crowd = Crowd::open(true)?;
     crowd.add_room("crowd", members)?;
     let mut steps = Steps::default();
     let begun = Instant::now();

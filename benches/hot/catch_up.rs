@@ -33,7 +33,7 @@ struct CatchUp {
 impl CatchUp {
     fn new() -> Outcome<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut crowd = runtime.block_on(async { Crowd::open() })?;
+        let mut crowd = runtime.block_on(async { Crowd::open(false) })?;
         crowd.add_room("room", 1)?;
         let key = crowd.sessions[0].key();
         let live = publish(EnvelopeKind::Message, key.as_str(), "dm.friend.member-0")?;

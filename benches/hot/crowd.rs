@@ -38,15 +38,17 @@ pub struct Crowd {
     pub hub: Hub,
     pub sessions: Vec<Rc<Session>>,
     links: Vec<Rc<Link>>,
+    _kept: Vec<TcpStream>,
     patterns: Arc<PatternBudget>,
 }
 
 impl Crowd {
-    /// Opens the sockets. Threads of this process read what is written to them. It is called on the
-    /// runtime that drives the sockets.
-    pub fn open() -> Outcome<Self> {
+    /// Opens the sockets. It is called on the runtime that drives them. Threads of this process read
+    /// what is written, or it stays in the kernel, which takes 100 kB for each socket and more.
+    pub fn open(is_read: bool) -> Outcome<Self> {
         let patterns = Arc::new(PatternBudget::new(usize::MAX, usize::MAX));
-        Ok(Self { hub: Hub::new(REMEMBERED), sessions: Vec::new(), links: links()?, patterns })
+        let (links, kept) = links(is_read)?;
+        Ok(Self { hub: Hub::new(REMEMBERED), sessions: Vec::new(), links, _kept: kept, patterns })
     }
 
     /// Adds the session of a new user.
@@ -91,23 +93,29 @@ impl Crowd {
     }
 }
 
-/// The ends of one event loop of connections whose other ends read everything.
-fn links() -> Outcome<Vec<Rc<Link>>> {
+/// The ends of one event loop of connections, and the far ends that are kept.
+fn links(is_read: bool) -> Outcome<(Vec<Rc<Link>>, Vec<TcpStream>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let share = Rc::new(WorkerShare::alone(usize::MAX));
-    let mut links = Vec::new();
+    let (mut links, mut kept) = (Vec::new(), Vec::new());
     for _ in 0..SOCKETS {
-        let mut client = TcpStream::connect(listener.local_addr()?)?;
+        let client = TcpStream::connect(listener.local_addr()?)?;
         let (server, _) = listener.accept()?;
         server.set_nonblocking(true)?;
-        std::thread::spawn(move || {
-            let mut buffer = vec![0; 65_536];
-            while client.read(&mut buffer).is_ok_and(|bytes| bytes > 0) {}
-        });
+        if is_read {
+            std::thread::spawn(move || read_all(client));
+        } else {
+            kept.push(client);
+        }
         let stream = tokio::net::TcpStream::from_std(server)?;
         links.push(Link::open(stream, BOUNDS.outbox_bytes, &share).0);
     }
-    Ok(links)
+    Ok((links, kept))
+}
+
+fn read_all(mut client: TcpStream) {
+    let mut buffer = vec![0; 65_536];
+    while client.read(&mut buffer).is_ok_and(|bytes| bytes > 0) {}
 }
 
 /// The id of the message with this number: above the membership of every member.

@@ -38,13 +38,14 @@ struct Delivery {
 impl Delivery {
     fn new(
         sessions: usize,
+        is_read: bool,
         kind: EnvelopeKind,
         add: fn(&mut Crowd, usize, usize) -> Outcome<Envelope>,
     ) -> Outcome<Self> {
         let runtime =
             Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
         let runtime = runtime?;
-        let mut crowd = runtime.block_on(async { Crowd::open() })?;
+        let mut crowd = runtime.block_on(async { Crowd::open(is_read) })?;
         let mut publishes = Vec::new();
         for number in 0..SESSIONS.div_ceil(sessions) {
             publishes.push(Envelope { kind, ..add(&mut crowd, number, sessions)? });
@@ -72,8 +73,9 @@ impl Delivery {
 }
 
 /// Delivers one message to so many members of a room.
-pub fn message(members: usize) -> Outcome<Step> {
-    let mut delivery = Delivery::new(members, EnvelopeKind::Message, |crowd, number, members| {
+pub fn message(members: usize, is_read: bool) -> Outcome<Step> {
+    let kind = EnvelopeKind::Message;
+    let mut delivery = Delivery::new(members, is_read, kind, |crowd, number, members| {
         let (room, key) = (format!("room-{number}"), format!("room.room-{number}"));
         crowd.add_room(&room, members)?;
         publish(EnvelopeKind::Message, &key, &key)
@@ -82,8 +84,9 @@ pub fn message(members: usize) -> Outcome<Step> {
 }
 
 /// Delivers one event to so many subscribers of a topic.
-pub fn event(subscribers: usize) -> Outcome<Step> {
-    let mut delivery = Delivery::new(subscribers, EnvelopeKind::Event, |crowd, number, count| {
+pub fn event(subscribers: usize, is_read: bool) -> Outcome<Step> {
+    let kind = EnvelopeKind::Event;
+    let mut delivery = Delivery::new(subscribers, is_read, kind, |crowd, number, count| {
         let key = format!("topic.orders-{number}");
         let subject = format!("{key}.eu.filled");
         let patterns = [Pattern::parse(&subject)?];
@@ -99,10 +102,10 @@ pub fn event(subscribers: usize) -> Outcome<Step> {
 
 #[divan::bench(name = "message", args = [1, 100, 50_000])]
 fn time_message(bencher: Bencher<'_, '_>, members: usize) {
-    time(bencher, message(members));
+    time(bencher, message(members, true));
 }
 
 #[divan::bench(name = "event", args = [1, 100, 50_000])]
 fn time_event(bencher: Bencher<'_, '_>, subscribers: usize) {
-    time(bencher, event(subscribers));
+    time(bencher, event(subscribers, true));
 }
