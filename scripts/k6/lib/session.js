@@ -230,14 +230,14 @@ export class Session {
   }
 
   /**
-   * Connects again, to the next node.
+   * Connects again, to another node: those of a dead node spread over all the others.
    * @param {number} code
    */
   comeBack(code) {
     const isAtOnce = code >= 4200 && code < 4300 && this.attempts === 0;
     const most = Math.min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** this.attempts);
     this.attempts += 1;
-    this.node += 1;
+    this.node += 1 + Math.floor(Math.random() * (parameters.urls.length - 1));
     this.timer = setTimeout(() => this.connect(), isAtOnce ? 0 : most * (0.5 + Math.random() / 2));
   }
 

@@ -18,8 +18,9 @@ const FRAMES_MAX: usize = 1024;
 pub(super) async fn keep(fleet: SharedFleet, session: u32) {
     let mut reconnect = Reconnect::new();
     let run = Arc::clone(&fleet.lock().run);
-    let mut node = session as usize % run.urls.len();
-    loop {
+    let nodes = run.urls.len();
+    let mut node = session as usize % nodes;
+    for tries in 0.. {
         let loss = connection(&fleet, session, &run.urls[node]).await;
         let (had_session, connections) = {
             let fleet = fleet.lock();
@@ -33,7 +34,16 @@ pub(super) async fn keep(fleet: SharedFleet, session: u32) {
         let comes_back = fleet.lock().lost(session, &loss.to_string(), next.is_none());
         let Some(next) = next.filter(|_| comes_back) else { return };
         sleep_until(next).await;
-        node = (node + 1) % run.urls.len();
+        node = another_node(node, session as usize / nodes + tries, nodes);
+    }
+}
+
+/// The node that a session tries after another. What differs from session to session is `turn`: the
+/// sessions of a dead node spread over all the others, as they do behind a load balancer.
+const fn another_node(node: usize, turn: usize, nodes: usize) -> usize {
+    match nodes {
+        1 => node,
+        _ => (node + 1 + turn % (nodes - 1)) % nodes,
     }
 }
 
@@ -83,5 +93,18 @@ fn loss(error: ClientError) -> ConnectionLoss {
     match error {
         ClientError::Closed { code, reason } => ConnectionLoss::Closed { code, reason },
         error => ConnectionLoss::Broke(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sessions_of_a_dead_node_spread_over_the_others() {
+        let mut sessions = [0; 4];
+        (0..30).for_each(|turn| sessions[another_node(2, turn, 4)] += 1);
+        assert_eq!(sessions, [10, 10, 0, 10]);
+        assert_eq!(another_node(0, 7, 1), 0);
     }
 }
