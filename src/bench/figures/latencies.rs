@@ -2,11 +2,12 @@
 
 use serde::Deserialize;
 
-use crate::bench::chart::{Axis, Chart, Panel, Scale, Series, SeriesStyle, number};
+use crate::bench::chart::{Axis, Chart, Mark, Panel, Scale, Series, SeriesStyle, number};
 
 /// A report of `bench load` at one rate.
 #[derive(Debug, Deserialize)]
 pub(super) struct RateRow {
+    verdict: String,
     rate: u32,
     sockets: u32,
     mix: String,
@@ -14,13 +15,26 @@ pub(super) struct RateRow {
     p90_us: u64,
     p99_us: u64,
     p999_us: u64,
+    seconds: Vec<RateSecond>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RateSecond {
+    at_s: f64,
     delivered: u64,
-    duration_ms: u64,
 }
 
 impl RateRow {
+    /// A load that is behind goes on after its time, so the seconds that it took count.
     fn delivered_per_s(&self) -> f64 {
-        self.delivered as f64 * 1000.0 / self.duration_ms.max(1) as f64
+        let delivered: u64 = self.seconds.iter().map(|second| second.delivered).sum();
+        self.seconds.last().map_or(f64::NAN, |last| delivered as f64 / last.at_s)
+    }
+
+    /// Where a bound did not hold.
+    fn mark(&self) -> Option<Mark> {
+        (self.verdict != "passed")
+            .then(|| Mark { x: f64::from(self.rate), label: self.verdict.clone() })
     }
 }
 
@@ -46,7 +60,7 @@ pub(super) fn chart(mut rows: Vec<RateRow>) -> Option<Chart> {
                 series: vec![line("deliveries", 4, &rows, RateRow::delivered_per_s)],
             },
         ],
-        marks: Vec::new(),
+        marks: rows.iter().filter_map(RateRow::mark).collect(),
     })
 }
 

@@ -45,16 +45,22 @@ fn relay_draws_medians() {
 
 #[test]
 fn load_draws_percentiles_by_rate() {
-    let row = |rate: u32| {
+    let row = |rate: u32, verdict: &str| {
         format!(
-            r#"{{"rate":{rate},"sockets":200,"mix":"dm=1","p50_us":500,"p90_us":900,"p99_us":2000,
-            "p999_us":9000,"delivered":6000,"duration_ms":2000,"lost":0}}"#
+            r#"{{"verdict":"{verdict}","rate":{rate},"sockets":200,"mix":"dm=1","p50_us":500,
+            "p90_us":900,"p99_us":2000,"p999_us":9000,"delivered":6000,"duration_ms":2000,"lost":0,
+            "seconds":[{{"at_s":1,"delivered":4000}},{{"at_s":4,"delivered":2000}}]}}"#
         )
     };
-    let svg = FigureKind::Load.draw(&[row(2_000), row(500)].concat()).unwrap();
-    for found in [">p99.9<", ">2,000<", "200 sessions, mix dm=1", ">deliveries<"] {
+    let rows = [row(2_000, "generator saturated"), row(500, "passed")];
+    let svg = FigureKind::Load.draw(&rows.concat()).unwrap();
+    for found in
+        [">p99.9<", ">2,000<", "200 sessions, mix dm=1", ">deliveries<", ">generator saturated<"]
+    {
         assert!(svg.contains(found), "{found}: {svg}");
     }
+    // 6,000 deliveries took four seconds: the axis does not go on to 3,000 a second.
+    assert!(svg.contains(">1,500<") && !svg.contains(">3,000<"), "{svg}");
 }
 
 #[test]
@@ -81,13 +87,13 @@ fn a_timeline_has_what_was_done_and_gaps() {
         seconds.join(",")
     );
     let failover = FigureKind::Failover.draw(&text).unwrap();
-    for found in [">A fault<", ">killed<", ">overdue<", "0 deliveries lost"] {
+    for found in [">A fault<", ">killed<", ">overdue<", ">node events<", "0 deliveries lost"] {
         assert!(failover.contains(found), "{found}: {failover}");
     }
     let change = FigureKind::Change.draw(&text).unwrap();
     assert!(change.contains(">node events<"), "{change}");
     let lines = |svg: &str| svg.matches("stroke-width=\"2\"").count();
-    assert_eq!((lines(&failover), lines(&change)), (7, 8), "a second without metrics is a gap");
+    assert_eq!((lines(&failover), lines(&change)), (9, 8), "a second without metrics is a gap");
     let alone = text.split_once('\n').unwrap().1;
     assert!(matches!(FigureKind::Change.draw(alone), Err(FigureError::Empty)));
 }

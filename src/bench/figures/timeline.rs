@@ -5,6 +5,9 @@ use serde::Deserialize;
 use super::FigureError;
 use crate::bench::chart::{Axis, Chart, Mark, Panel, Scale, Series, SeriesStyle, number};
 
+/// Least end of an axis of overdue deliveries: with none of them it shows whole numbers still.
+const OVERDUE_AXIS_MIN: u64 = 10;
+
 /// What the figure's file holds: what was done, and the report of `bench load`.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -71,23 +74,17 @@ impl TimelineSecond {
 /// A change of layout: what it saves is node events.
 pub(super) fn change(rows: Vec<TimelineRow>) -> Result<Chart, FigureError> {
     let (deeds, report) = parts(rows)?;
-    let node_events = |second: &TimelineSecond| second.node_events_per_delivery();
-    let panels = vec![
-        report.rates(),
-        report.panel("node events a delivery", &[("node events", 2, &node_events)]),
-        report.latencies(),
-        report.lag(),
-    ];
+    let panels = vec![report.rates(), report.node_events(), report.latencies(), report.lag()];
     Ok(report.chart(deeds, panels))
 }
 
-/// A fault: what is owed is late, and comes.
+/// A fault: other shards cost more meanwhile, and what is owed comes.
 pub(super) fn failover(rows: Vec<TimelineRow>) -> Result<Chart, FigureError> {
     let (deeds, report) = parts(rows)?;
-    let overdue = |second: &TimelineSecond| Some(second.overdue as f64);
     let panels = vec![
         report.rates(),
-        report.panel("deliveries that are over ten seconds late", &[("overdue", 5, &overdue)]),
+        report.node_events(),
+        report.overdue(),
         report.latencies(),
         report.lag(),
     ];
@@ -151,6 +148,23 @@ impl TimelineReport {
             ],
         );
         panel.y.scale = Scale::Log;
+        panel
+    }
+
+    fn node_events(&self) -> Panel {
+        self.panel(
+            "node events a delivery",
+            &[("node events", 2, &|second| second.node_events_per_delivery())],
+        )
+    }
+
+    fn overdue(&self) -> Panel {
+        let mut panel = self.panel(
+            "deliveries that are over ten seconds late",
+            &[("overdue", 5, &|second| Some(second.overdue as f64))],
+        );
+        let greatest = self.seconds.iter().map(|second| second.overdue).max().unwrap_or(0);
+        panel.y = panel.y.within(0.0, greatest.max(OVERDUE_AXIS_MIN) as f64);
         panel
     }
 
