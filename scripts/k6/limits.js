@@ -16,7 +16,7 @@ const BOUNDS = [
 export const options = load(BOUNDS);
 export const handleSummary = summary('limits', BOUNDS);
 
-if (parameters.socketsPerUser < 4) refuse(`SOCKETS is ${parameters.sockets}: limits.js needs at least 4 of each virtual user`);
+if (parameters.socketsLeast < 4) refuse(`SOCKETS is ${parameters.sockets}: limits.js needs at least 4 of each virtual user`);
 
 /** Sends in one turn of the flood, so that the generator answers meanwhile, and milliseconds between two turns. */
 const FLOOD_A_TURN = 100;

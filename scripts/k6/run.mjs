@@ -92,9 +92,13 @@ async function runScenario(test, scenario) {
 
 /** Writes what `handleSummary` returns: a map from `stdout`, `stderr` or a path to a text. */
 function writeSummary(texts) {
+  const STREAMS = { stdout: 1, stderr: 2 };
   for (const [place, text] of Object.entries(texts)) {
-    if (place === 'stdout' || place === 'stderr') writeFileSync(place === 'stdout' ? 1 : 2, text);
-    else writeFileSync(place, text);
+    try {
+      writeFileSync(STREAMS[place] ?? place, text);
+    } catch (error) {
+      throw new Refusal(`the summary cannot be written to ${place}: ${error.message}`);
+    }
   }
 }
 
@@ -123,6 +127,8 @@ async function main() {
   return failed.size === 0 ? 0 : 99;
 }
 
+// What the runner writes is one line. Node says of each module of `vm` that it is experimental.
+process.removeAllListeners('warning');
 process.exitCode = await main().catch((error) => {
   const line = error instanceof Refusal ? error.message : `a defect of the runner: ${error.stack}`;
   writeFileSync(2, `${line}\n`);

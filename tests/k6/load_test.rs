@@ -36,7 +36,7 @@ pub fn packages() -> PathBuf {
 }
 
 /// Whether k6 itself is there.
-fn has_k6() -> bool {
+pub fn has_k6() -> bool {
     let path = std::env::var_os("PATH").expect("it is set");
     std::env::split_paths(&path).any(|directory| directory.join("k6").is_file())
 }
@@ -103,7 +103,7 @@ impl LoadTest {
         let tool = if has_k6() {
             vec!["k6", "run", "--quiet"]
         } else {
-            vec!["node", "--experimental-vm-modules", "--no-warnings"]
+            vec!["node", "--experimental-vm-modules"]
         };
         let mut command = Command::new("sh");
         let limit = self.files.map_or_else(String::new, |files| format!("ulimit -n {files} && "));

@@ -26,6 +26,11 @@ fn connections_and_messages_pass_on_two_nodes() {
     let counts = (direct.count("sent"), direct.count("delivered"));
     assert_eq!(counts, (sends(), sends()), "{direct}");
 
+    let odd = LoadTest::new("dm", &urls(&demo)).with("SOCKETS", "21").run();
+    odd.assert_passed();
+    // Three virtual users, and none has a socket alone: each sends its third.
+    assert_eq!(odd.count("sent"), 3 * ((sends() + 1) / 3), "{odd}");
+
     let mut command = Process::narrowcast();
     let service = Process::run(command.args(["token", "load", "--scope", "service"])).output;
     let rooms = LoadTest::new("room", &urls(&demo)).with("SERVICE", service.trim()).run();

@@ -5,7 +5,7 @@ import { setTimeout, clearTimeout } from 'k6/timers';
 
 import { pace, watchLag } from './generator.js';
 import { Ledger } from './ledger.js';
-import { parameters, refuse, SECOND, users } from './parameters.js';
+import { firstSocket, parameters, refuse, SECOND, users } from './parameters.js';
 import { counters } from './report.js';
 import { Session } from './session.js';
 
@@ -14,8 +14,8 @@ export class Fleet {
   constructor({ comesBack }) {
     this.number = exec.vu.idInTest;
     this.ledger = new Ledger(this.number, { retries: comesBack });
-    const first = (this.number - 1) * parameters.socketsPerUser;
-    const count = Math.min(parameters.socketsPerUser, parameters.sockets - first);
+    const first = firstSocket(this.number - 1);
+    const count = firstSocket(this.number) - first;
     const listener = {
       message: this.ledger.message.bind(this.ledger),
       closed: this.closed.bind(this),

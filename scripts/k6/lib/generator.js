@@ -2,7 +2,7 @@
 
 import { setTimeout, clearTimeout } from 'k6/timers';
 
-import { parameters, SECOND } from './parameters.js';
+import { parameters, refuse, SECOND } from './parameters.js';
 import { loopLag, sendLag } from './report.js';
 
 /** Milliseconds between two looks at how late timers are. */
@@ -82,6 +82,8 @@ export function pace(rate, count, act) {
  * @param {(intended: number, index: number) => void} act
  */
 export function sendFor(duration, act) {
-  const gap = (SECOND * parameters.virtualUsers) / parameters.rate;
-  return pace(parameters.rate, Math.max(1, Math.round(duration / gap)), act);
+  const { rate, virtualUsers } = parameters;
+  const sends = Math.round((duration * rate) / (SECOND * virtualUsers));
+  const few = `RATE is ${rate}: in ${duration / SECOND} s that is less than one send of each of ${virtualUsers} virtual users`;
+  return duration * rate >= SECOND * virtualUsers ? pace(rate, sends, act) : refuse(few);
 }

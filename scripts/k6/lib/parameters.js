@@ -47,10 +47,16 @@ function time(name, fallback, most) {
   return refuse(`${name} is \`${text}\`: a time such as 500ms, 30s or 5m is required, at most ${most / 1000}s`);
 }
 
+/** @param {string} url */
+function isAddress(url) {
+  const [found, port] = /^wss?:\/\/[^\s/?#]+?(?::(\d+))?\/[^\s?#]*$/.exec(url) ?? [];
+  return found !== undefined && (port === undefined || (Number(port) >= 1 && Number(port) <= 65535));
+}
+
 /** The addresses of the nodes or of their balancer. */
 function urls() {
   const list = (__ENV.URL ?? 'ws://127.0.0.1:8080/v1/ws').split(',');
-  const wrong = list.find((url) => !/^wss?:\/\/[^\s/?#]+\/[^\s?#]*$/.test(url));
+  const wrong = list.find((url) => !isAddress(url));
   if (wrong === undefined) return list;
   return refuse(`URL names \`${wrong}\`: ws://host:port/v1/ws is required, several with commas between them`);
 }
@@ -61,14 +67,22 @@ export const SECOND = 1000;
 const SLACK = 60 * SECOND;
 
 const sockets = whole('SOCKETS', 100, 2, 1000000);
-const socketsPerUser = Math.min(whole('SOCKETS_PER_VU', 50, 2, 10000), sockets);
+// Sockets write to each other, so no virtual user has one alone.
+const virtualUsers = Math.min(Math.ceil(sockets / whole('SOCKETS_PER_VU', 50, 2, 10000)), Math.floor(sockets / 2));
+
+/**
+ * The number of the first socket of a virtual user; they are counted from 0, and share the sockets evenly.
+ * @param {number} virtualUser
+ */
+export const firstSocket = (virtualUser) => Math.floor((virtualUser * sockets) / virtualUsers);
 
 export const parameters = {
   urls: urls(),
   /** Sockets in all. */
   sockets,
-  socketsPerUser,
-  virtualUsers: Math.ceil(sockets / socketsPerUser),
+  virtualUsers,
+  /** Sockets of the virtual user that has the fewest. */
+  socketsLeast: Math.floor(sockets / virtualUsers),
   /** Sends, or connections in connect.js, per second by all virtual users together. */
   rate: whole('RATE', 50, 1, 1000000),
   /** Connections opened per second by all virtual users together, before the load begins. */
@@ -128,6 +142,8 @@ function readUser(line, number) {
   }
   const { user, token } = read;
   if (!user || !token) return refuse(`${place}: \`user\` or \`token\` is missing`);
+  if (claims?.sub !== user) refuse(`${place}: the token is of \`${claims?.sub}\`, not of ${user}`);
+  if (!Number.isFinite(claims.exp)) refuse(`${place}: the token of ${user} does not say when it expires`);
   const left = claims.exp * SECOND - Date.now();
   const needed = patience();
   if (left >= needed) return { user, token };
@@ -147,7 +163,15 @@ function readUsers() {
   }
   const lines = text.split('\n').filter((line) => line !== '');
   if (lines.length < sockets) refuse(`USERS has ${lines.length} users, and SOCKETS=${sockets} needs one for each`);
-  return lines.slice(0, sockets).map(readUser);
+  const read = lines.slice(0, sockets).map(readUser);
+  /** @type {Map<string, number>} */
+  const places = new Map();
+  read.forEach(({ user }, number) => {
+    const before = places.get(user);
+    if (before !== undefined) refuse(`USERS, line ${number + 1}: ${user} is on line ${before + 1} already`);
+    places.set(user, number);
+  });
+  return read;
 }
 
 /** @type {User[]} */
