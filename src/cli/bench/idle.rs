@@ -37,6 +37,7 @@ impl IdleArguments {
         let settle = Duration::from_secs(settle_s);
         let (sessions, patterns) = (sessions as usize, patterns as usize);
         let idle = Idle { sessions, workers, patterns, settle };
+        idle.check().map_err(failure)?;
         let mut table = Table::<IdleRow>::begin(json);
         if patterns > 0 {
             for row in idle.subscribed().await.map_err(failure)? {

@@ -50,6 +50,9 @@ impl RoomsArguments {
         let Self { nodes, redis, buckets, users, devices, rooms, messages, seed, .. } = self;
         let buckets = buckets.get();
         let bench = Rooms { nodes, redis, buckets, users, devices, rooms, messages, seed };
+        for members in &self.members {
+            bench.check(*members).map_err(failure)?;
+        }
         let mut table = Table::<RoomsRow>::begin(self.json);
         for members in self.members {
             table.row(&bench.run(members).await.map_err(failure)?).map_err(output_failure)?;
