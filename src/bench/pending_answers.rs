@@ -56,6 +56,6 @@ mod tests {
         assert_eq!(unanswered.try_recv(), Err(oneshot::error::TryRecvError::Empty));
         pending.end();
         assert_eq!(unanswered.try_recv(), Err(oneshot::error::TryRecvError::Closed));
-        assert!(pending.expect(4).is_none(), "it would wait for ever");
+        assert!(pending.expect(4).is_none(), "no answer will come");
     }
 }

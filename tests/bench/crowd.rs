@@ -10,5 +10,5 @@ fn a_slow_speaker_ends_in_time_and_all_deliveries_count() {
     let rows = objects(&ended);
     assert_eq!((&rows[0]["sent"], &rows[0]["delivered"]), (&0.into(), &0.into()));
     assert_eq!((&rows[1]["sent"], &rows[1]["delivered"]), (&1.into(), &20.into()));
-    assert!(rows.iter().all(|row| row["probes"] == 50), "{rows:?}");
+    assert!(rows.iter().all(|row| row["probes"].as_u64() > Some(0)), "{rows:?}");
 }
