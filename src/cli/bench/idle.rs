@@ -14,7 +14,7 @@ use crate::cli::output::output_failure;
 /// The node is a process of its own, and its RSS is read.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct IdleArguments {
-    /// Sessions.
+    /// Sessions; at least two without `--patterns`.
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     sessions: u32,
     /// Event loops of the server.

@@ -13,7 +13,7 @@ use crate::layout::BucketCount;
 /// It counts publishes and the nodes that hear them. The nodes and all clients share this process.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RoomsArguments {
-    /// Members of a room, one row each.
+    /// Members of a room, one row each; at most `--users`.
     #[arg(long, value_delimiter = ',', default_value = "4,20,60", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     members: Vec<u32>,
     /// Nodes.
