@@ -1,6 +1,7 @@
 //! The scripts: what each of them says of itself.
 
 mod instructions;
+mod soak;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

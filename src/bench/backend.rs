@@ -8,6 +8,7 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::answer_timeout::answer_in_time;
 use super::clients::LoadTokens;
 use super::error::BenchError;
 
@@ -28,7 +29,7 @@ impl Backend {
     pub(super) async fn connect_as(url: &str, token: &str) -> Result<Self, BenchError> {
         let authority =
             url.trim_start_matches("ws://").split(['/', '?']).next().unwrap_or_default();
-        let sender = open(authority).await?;
+        let sender = answer_in_time(authority, open(authority)).await??;
         let bearer = format!("Bearer {token}");
         Ok(Self { sender, authority: authority.to_owned(), bearer })
     }
@@ -57,10 +58,13 @@ impl Backend {
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
             .map_err(|error| BenchError::Answer(error.to_string()))?;
-        let response = self.sender.send_request(request).await.map_err(wrong)?;
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(wrong)?.to_bytes();
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        let answer = async {
+            let response = self.sender.send_request(request).await.map_err(wrong)?;
+            let status = response.status();
+            let body = response.into_body().collect().await.map_err(wrong)?.to_bytes();
+            Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        };
+        answer_in_time(&self.authority, answer).await?
     }
 }
 
@@ -77,4 +81,21 @@ async fn open(authority: &str) -> Result<SendRequest<Full<Bytes>>, BenchError> {
 
 fn wrong(error: hyper::Error) -> BenchError {
     BenchError::Answer(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// The clock moves on by itself whenever nothing else happens.
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_stands_still_is_named() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let authority = silent.local_addr().unwrap().to_string();
+        let mut backend = Backend::connect(&format!("ws://{authority}/v1/ws")).await.unwrap();
+        let error = backend.put("/v1/rooms/a", "{}").await.unwrap_err();
+        assert_eq!(error.to_string(), format!("{authority}: no answer within 30 s"));
+    }
 }

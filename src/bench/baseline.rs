@@ -88,7 +88,7 @@ impl Peer {
         let frame = format!(r#"{{"op":"event","subject":"{subject}","data":{}}}"#, data.get());
         let frame = bytes::Bytes::from(frame);
         for link in self.topics.borrow().get(topic).into_iter().flatten() {
-            // A full outbox would show as a loss in the ledger.
+            // A full outbox would show as a loss in the delivery log.
             let _full = link.push(OutboxItem::Text(frame.clone()));
             link.flush();
         }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::answer_timeout::answer_in_time;
 use super::delivery_log::DeliveryLog;
 use super::error::BenchError;
+use super::pending_answers::PendingAnswers;
 use crate::auth::token_keys;
 use crate::auth::{self, Claims, Mint};
 use crate::client::{Client, FrameSink, FrameSource, Incoming};
@@ -36,13 +38,12 @@ pub(super) struct ClientRole {
     pub(super) patterns: Vec<String>,
 }
 
-type Answers = Arc<parking_lot::Mutex<ahash::AHashMap<u64, oneshot::Sender<bool>>>>;
-
-/// A connected client: what it receives is counted in the ledger.
+/// A connected client: what it receives is counted in the delivery log.
 #[derive(Debug, Clone)]
 pub(super) struct Member {
+    url: String,
     writer: FrameSink,
-    answers: Answers,
+    pending: Arc<PendingAnswers>,
 }
 
 /// Connects every client, in the order of the roles.
@@ -77,23 +78,26 @@ impl Member {
             }
         }
         let (reader, writer) = client.into_halves();
-        let answers = Answers::default();
-        tokio::spawn(listen(reader, Arc::clone(&answers), log));
-        Ok(Self { writer, answers })
+        let pending = Arc::new(PendingAnswers::new());
+        tokio::spawn(listen(reader, Arc::clone(&pending), log));
+        Ok(Self { url: role.url, writer, pending })
     }
 
     /// Sends a request and waits; returns whether the answer was no error.
     pub(super) async fn ask(&self, id: u64, mut request: Value) -> Result<bool, BenchError> {
         request["id"] = json!(id);
-        let (sender, answer) = oneshot::channel();
-        self.answers.lock().insert(id, sender);
-        self.writer.send(&request.to_string()).await?;
-        answer.await.map_err(|_| BenchError::Answer("the session ended".into()))
+        let ended = || BenchError::Answer(format!("{}: the session ended", self.url));
+        let answer = self.pending.expect(id).ok_or_else(ended)?;
+        let answered = answer_in_time(&self.url, async {
+            self.writer.send(&request.to_string()).await?;
+            answer.await.map_err(|_ended| ended())
+        });
+        answered.await.inspect_err(|_late| drop(self.pending.forget(id)))?
     }
 }
 
 /// Counts what a client receives until its end.
-async fn listen(mut reader: FrameSource, answers: Answers, log: Arc<DeliveryLog>) {
+async fn listen(mut reader: FrameSource, pending: Arc<PendingAnswers>, log: Arc<DeliveryLog>) {
     while let Ok(Incoming::Text(text)) = reader.next().await {
         let Ok(frame) = serde_json::from_str::<Value>(&text) else { continue };
         let published = match frame["op"].as_str() {
@@ -103,17 +107,14 @@ async fn listen(mut reader: FrameSource, answers: Answers, log: Arc<DeliveryLog>
         };
         if let Some(published) = published {
             log.arrive(published as usize);
-        } else if let Some(id) = frame["id"].as_u64()
-            && let Some(waiting) = answers.lock().remove(&id)
-        {
-            // The task that sent the request may have given up.
-            let _gone = waiting.send(frame["op"] != "error");
+        } else if let Some(id) = frame["id"].as_u64() {
+            pending.answer(id, frame["op"] != "error");
         }
     }
-    answers.lock().clear();
+    pending.end();
 }
 
-/// Waits until everything has arrived, or until nothing more comes.
+/// Waits until everything has arrived, for ten seconds at most.
 pub(super) async fn settle(log: &DeliveryLog) {
     let until = Instant::now() + SETTLE_TIMEOUT;
     while log.lost() > 0 && Instant::now() < until {

@@ -17,6 +17,9 @@ use crate::client::{Client, ClientError};
 /// A large frame: 60,000 bytes of body.
 const LARGE_BODY_BYTES: usize = 60_000;
 
+/// How long a node may take to deliver a large frame, or to close a session for one.
+const LARGE_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// A large frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Large {
@@ -125,6 +128,17 @@ impl Base {
 }
 
 impl Idle {
+    /// Refuses a single session without patterns: a large frame goes from each session to the next.
+    pub fn check(&self) -> Result<(), BenchError> {
+        if self.sessions > 1 || self.patterns > 0 {
+            return Ok(());
+        }
+        let sessions = self.sessions;
+        Err(BenchError::Input(format!(
+            "--sessions {sessions}: at least 2 without --patterns: frames go from one to the next"
+        )))
+    }
+
     /// Measures idle sessions, then again after each has sent a frame that is over the bound.
     pub async fn refused(&self) -> Result<Vec<IdleRow>, BenchError> {
         let server = self.server(&[]).await?;
@@ -183,9 +197,12 @@ impl Idle {
         for index in 0..clients.len() {
             let other = (index + 1) % clients.len();
             let answer = clients[index].ask(kind.request(&name(other))).await?;
-            let frame = clients[other].next().await?;
-            if answer["op"] == "error" || frame["op"] != kind.op() {
-                return Err(BenchError::Answer(format!("{answer} {:.100}", frame.to_string())));
+            if answer["op"] == "error" {
+                return Err(BenchError::Answer(answer.to_string()));
+            }
+            let frame = clients[other].next_within(LARGE_TIMEOUT).await?;
+            if frame["op"] != kind.op() {
+                return Err(BenchError::Answer(format!("{:.100}", frame.to_string())));
             }
         }
         let row = self.row(kind.after(), &base, &server).await?;
@@ -239,7 +256,7 @@ async fn clients_closed(clients: Vec<Client>) -> Result<usize, BenchError> {
     const TOO_LARGE: u16 = 1009;
     let mut closed = 0;
     for mut client in clients {
-        match client.next().await {
+        match client.next_within(LARGE_TIMEOUT).await {
             Err(ClientError::Closed { code: TOO_LARGE, .. }) => closed += 1,
             // The node stopped reading the rest of the frame, so the connection ended before its
             // close was read.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 
 use super::backend::Backend;
 use super::clients::LoadTokens;
@@ -17,19 +17,24 @@ use super::latency::{LatencyPercentiles, LatencyRecorder};
 use super::preflight::check_sockets;
 use super::process::ServerProcess;
 use super::report::TableRow;
+use super::timer::ExactTimer;
 use crate::client::Client;
 
 /// The room.
 const ROOM: &str = "crowd";
 
-/// Connections over which members are added, and clients that connect at once.
+/// Connections over which members are added.
 const AT_ONCE: usize = 32;
 
-/// How often the bystander writes, per second.
-const PROBES_PER_S: u64 = 50;
+/// Between two messages of the bystander.
+const PROBE_EVERY: Duration = Duration::from_millis(20);
 
 /// How long a probe may be under way.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the last deliveries to the crowd may take, and between two looks.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
+const SETTLE_POLL: Duration = Duration::from_millis(10);
 
 /// A measurement.
 #[derive(Debug, Clone)]
@@ -167,6 +172,8 @@ impl LargeRoom {
             None => 0,
         };
         let waits = probing.await.map_err(|error| BenchError::Answer(error.to_string()))??;
+        let due = before + sent * self.members as u64;
+        settle(|| heard.load(Ordering::Relaxed) >= due).await;
         let load =
             if is_busy { format!("{} members receive", self.members) } else { "quiet".into() };
         Ok(LargeRoomRow {
@@ -183,8 +190,8 @@ impl LargeRoom {
         let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / self.per_s));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut messages = 0;
-        while Instant::now() < until {
-            ticks.tick().await;
+        // The next message may be due long after the end.
+        while Instant::now() < until && timeout_at(until, ticks.tick()).await.is_ok() {
             let request =
                 json!({"op": "send", "conversation": format!("room.{ROOM}"), "body": messages});
             let answer = speaker.ask(request).await?;
@@ -203,14 +210,10 @@ async fn probe(url: String, until: Instant) -> Result<LatencyRecorder, BenchErro
     let tokens = LoadTokens::new();
     let mut bystander = Client::login(&url, &tokens.of("bystander")).await?;
     let mut friend = Client::login(&url, &tokens.of("friend")).await?;
-    let mut ticks = tokio::time::interval(Duration::from_millis(1000 / PROBES_PER_S));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut waits = LatencyRecorder::new();
-    loop {
-        let intended = ticks.tick().await;
-        if intended >= until {
-            return Ok(waits);
-        }
+    let (mut timer, mut waits) = (ExactTimer::new()?, LatencyRecorder::new());
+    let mut intended = Instant::now();
+    while intended < until {
+        timer.sleep(intended.saturating_duration_since(Instant::now())).await?;
         let request = json!({"op": "send", "conversation": "user.friend", "body": waits.count()});
         let answer = bystander.ask(request).await?;
         if answer["op"] != "sent" {
@@ -218,6 +221,16 @@ async fn probe(url: String, until: Instant) -> Result<LatencyRecorder, BenchErro
         }
         while friend.next_within(PROBE_TIMEOUT).await?["op"] != "message" {}
         waits.record(intended.elapsed());
+        intended += PROBE_EVERY;
+    }
+    Ok(waits)
+}
+
+/// Waits until all deliveries have come, for [`SETTLE_TIMEOUT`] at most.
+async fn settle(have_come: impl Fn() -> bool) {
+    let until = Instant::now() + SETTLE_TIMEOUT;
+    while !have_come() && Instant::now() < until {
+        tokio::time::sleep(SETTLE_POLL).await;
     }
 }
 

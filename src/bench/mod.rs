@@ -1,5 +1,6 @@
 //! The load generator, and pictures of what it measured.
 
+mod answer_timeout;
 mod backend;
 mod baseline;
 mod chart;
@@ -16,6 +17,7 @@ mod latency;
 mod layout_simulation;
 mod load;
 mod nodes;
+mod pending_answers;
 mod preflight;
 mod process;
 mod recovery;
@@ -24,6 +26,7 @@ mod report;
 mod rooms;
 mod send_limits;
 mod storm;
+mod timer;
 mod usage;
 
 pub use baseline::plain_loop;

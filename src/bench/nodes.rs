@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::error::BenchError;
 use crate::client::http_get;
+use crate::monitor::Samples;
 use crate::node::{Cluster, ClusterOptions, Node};
 use crate::telemetry::Received;
 
@@ -35,6 +36,18 @@ impl FromStr for RunningNode {
     }
 }
 
+impl RunningNode {
+    /// Asks its operator's listener for its metrics.
+    pub(super) async fn samples(&self) -> Result<Samples, BenchError> {
+        let (status, text) = http_get(&self.operator, "/metrics").await?;
+        if status == 200 {
+            return Ok(Samples::read(&text));
+        }
+        let operator = &self.operator;
+        Err(BenchError::Answer(format!("http://{operator}/metrics: it answers {status}")))
+    }
+}
+
 /// Whether `host:port` has a port that a server can have.
 pub(super) fn has_port(authority: &str) -> bool {
     let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
@@ -58,12 +71,12 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// What came since `before`.
+    /// What came since `before`. A node that was started again meanwhile counts from 0.
     pub(super) const fn since(self, before: Self) -> Self {
         Self {
-            all: self.all - before.all,
-            echo: self.echo - before.echo,
-            useful: self.useful - before.useful,
+            all: self.all.saturating_sub(before.all),
+            echo: self.echo.saturating_sub(before.echo),
+            useful: self.useful.saturating_sub(before.useful),
         }
     }
 
@@ -78,19 +91,18 @@ impl Counts {
 
     /// Useful pushes among those received, echoes left out.
     pub(super) fn useful_share(self) -> f64 {
-        let others = self.all - self.echo;
+        let others = self.all.saturating_sub(self.echo);
         if others == 0 { 1.0 } else { self.useful as f64 / others as f64 }
     }
 
     /// Adds a node's metrics of the bus.
     pub(super) fn read(&mut self, metrics: &str) {
-        for line in metrics.lines() {
-            let sample = line.strip_prefix("narrowcast_bus_received_total{outcome=\"");
-            let sample =
-                sample.and_then(|rest| Some((rest.split('"').next()?, rest.rsplit_once(' ')?.1)));
-            if let Some((outcome, count)) = sample {
-                self.add(outcome, count.parse().unwrap_or_default());
-            }
+        self.add_samples(&Samples::read(metrics));
+    }
+
+    fn add_samples(&mut self, samples: &Samples) {
+        for (outcome, count) in samples.by_first_label("narrowcast_bus_received_total") {
+            self.add(outcome, count as u64);
         }
     }
 
@@ -137,7 +149,7 @@ impl Nodes {
             Self::Running(nodes) => {
                 let mut counts = Counts::default();
                 for node in nodes {
-                    counts.read(&http_get(&node.operator, "/metrics").await?.1);
+                    counts.add_samples(&node.samples().await?);
                 }
                 Ok(counts)
             }
@@ -155,6 +167,9 @@ impl Nodes {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -176,5 +191,29 @@ mod tests {
         counts.read(text);
         assert_eq!((counts.all, counts.echo, counts.useful), (12, 2, 7));
         assert!((counts.useful_share() - 0.7).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_node_that_was_started_again_counts_for_nothing() {
+        let before = Counts { all: 12, echo: 2, useful: 7 };
+        let since = Counts { all: 5, echo: 5, useful: 0 }.since(before);
+        assert_eq!((since.all, since.echo, since.useful), (0, 3, 0));
+        assert!((since.useful_share() - 1.0).abs() < 1e-9);
+    }
+
+    #[tokio::test]
+    async fn an_error_is_no_count_of_zero() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let operator = listener.local_addr().unwrap().to_string();
+        let node = RunningNode { url: String::new(), operator: operator.clone() };
+        let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 1\r\n\r\n0";
+        let (samples, ()) = tokio::join!(node.samples(), async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            stream.write_all(answer).await.unwrap();
+        });
+        let error = samples.unwrap_err().to_string();
+        assert_eq!(error, format!("http://{operator}/metrics: it answers 503"));
     }
 }

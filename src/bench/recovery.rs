@@ -48,7 +48,7 @@ pub struct RecoveryRow {
     pub reads: u64,
     /// Seconds from the gap until the watermark moved again.
     pub seconds: f64,
-    /// CPU time.
+    /// CPU time from the gap until the watermark moved again.
     #[serde(flatten)]
     pub cpu: CpuSplit,
 }
@@ -101,7 +101,6 @@ impl RecoveryBench {
 
     async fn measure(&self, metrics: &Metrics) -> Result<RecoveryRow, BenchError> {
         until(|| metrics.watermark.frozen.get() == 0).await?;
-        let cpu = CpuMeter::begin(ServersAre::Here)?;
         let (cluster, other) = (metrics.agent.cluster_reads.get(), metrics.recovery.reads.get());
         tokio::time::sleep(self.steady).await;
         let steady = |before: u64, now: u64| (now - before) as f64 / self.steady.as_secs_f64();
@@ -110,6 +109,7 @@ impl RecoveryBench {
         let (reads, rounds) = (metrics.recovery.reads.get(), metrics.recovery.rounds[0].get());
         let RedisTimeouts { connect, links, .. } = Config::default().timeouts.redis;
         let pool = Pool::new(self.redis.parse::<RedisUrl>()?.into(), &connect, links.reply);
+        let cpu = CpuMeter::begin(ServersAre::Here)?;
         pool.kill_subscribers().await?;
         let began = Instant::now();
         until(|| metrics.recovery.rounds[0].get() > rounds && metrics.watermark.frozen.get() == 0)

@@ -102,7 +102,7 @@ impl TableRow for RoomsRow {
 }
 
 /// The node of every session, and the members of every room.
-struct Crew {
+struct RoomSessions {
     /// The node of each device of each user.
     places: Vec<Vec<usize>>,
     /// The members of each room.
@@ -110,12 +110,12 @@ struct Crew {
 }
 
 /// What the nodes counted.
-struct Counts {
+struct RoomCounts {
     publishes: u64,
     node_events: u64,
 }
 
-impl Counts {
+impl RoomCounts {
     fn of(nodes: &[Node]) -> Self {
         let sum = |count: fn(&Node) -> u64| nodes.iter().map(count).sum();
         Self {
@@ -128,8 +128,20 @@ impl Counts {
 }
 
 impl Rooms {
+    /// Refuses rooms with more members than there are users.
+    pub fn check(&self, members: u32) -> Result<(), BenchError> {
+        if members <= self.users {
+            return Ok(());
+        }
+        let users = self.users;
+        Err(BenchError::Input(format!(
+            "--members {members}: at most {users}, as many as there are --users"
+        )))
+    }
+
     /// Measures one size of rooms on fresh nodes.
     pub async fn run(&self, members: u32) -> Result<RoomsRow, BenchError> {
+        self.check(members)?;
         // Both ends of a socket are in this process.
         check_sockets("--users, --devices", self.users as usize * self.devices as usize * 2)?;
         check_redis(&self.redis).await?;
@@ -146,14 +158,14 @@ impl Rooms {
         let cluster = Cluster::start(&plan, directory.path())?;
         cluster.ready().await?;
         let mut rng = StdRng::seed_from_u64(self.seed);
-        let crew = self.crew(members, &mut rng);
-        make(&cluster.url(0), &crew.rooms).await?;
+        let setup = self.setup(members, &mut rng);
+        make(&cluster.url(0), &setup.rooms).await?;
         let log = Arc::new(DeliveryLog::new(self.messages as usize));
-        let sessions = assemble(Self::roles(&cluster, &crew), &log).await?;
-        let (before, cpu) = (Counts::of(&cluster.nodes), CpuMeter::begin(ServersAre::Here)?);
-        let by_member = self.send(&crew, &sessions, &log, &mut rng).await?;
+        let sessions = assemble(Self::roles(&cluster, &setup), &log).await?;
+        let (before, cpu) = (RoomCounts::of(&cluster.nodes), CpuMeter::begin(ServersAre::Here)?);
+        let by_member = self.send(&setup, &sessions, &log, &mut rng).await?;
         settle(&log).await;
-        let (after, cpu) = (Counts::of(&cluster.nodes), cpu.end()?);
+        let (after, cpu) = (RoomCounts::of(&cluster.nodes), cpu.end()?);
         drop(sessions);
         cluster.stop().await;
         let each = |count: u64| count as f64 / f64::from(self.messages);
@@ -173,17 +185,17 @@ impl Rooms {
         })
     }
 
-    fn crew(&self, members: u32, rng: &mut StdRng) -> Crew {
+    fn setup(&self, members: u32, rng: &mut StdRng) -> RoomSessions {
         let nodes = self.nodes as usize;
         let mut places =
             || (0..self.devices).map(|_| rng.random_range(0..nodes)).collect::<Vec<_>>();
         let places = (0..self.users).map(|_| places()).collect();
-        let (users, members) = (self.users as usize, members.min(self.users) as usize);
+        let (users, members) = (self.users as usize, members as usize);
         let rooms = (0..self.rooms).map(|_| sample(rng, users, members).into_vec()).collect();
-        Crew { places, rooms }
+        RoomSessions { places, rooms }
     }
 
-    fn roles(cluster: &Cluster, crew: &Crew) -> Vec<ClientRole> {
+    fn roles(cluster: &Cluster, setup: &RoomSessions) -> Vec<ClientRole> {
         let tokens = LoadTokens::new();
         let devices = |(user, places): (usize, &Vec<usize>)| {
             let token = tokens.of(&user_name(user as u32));
@@ -194,13 +206,13 @@ impl Rooms {
             };
             places.iter().map(role).collect::<Vec<_>>()
         };
-        crew.places.iter().enumerate().flat_map(devices).collect()
+        setup.places.iter().enumerate().flat_map(devices).collect()
     }
 
     /// Sends the messages, and returns what they would cost by member.
     async fn send(
         &self,
-        crew: &Crew,
+        setup: &RoomSessions,
         sessions: &[Member],
         log: &Arc<DeliveryLog>,
         rng: &mut StdRng,
@@ -210,9 +222,9 @@ impl Rooms {
             if asking.len() >= IN_FLIGHT {
                 finish_one(&mut asking).await?;
             }
-            let room = rng.random_range(0..crew.rooms.len());
-            let members = &crew.rooms[room];
-            by_member += members.iter().map(|user| 1 + nodes_of(&crew.places[*user])).sum::<u64>();
+            let room = rng.random_range(0..setup.rooms.len());
+            let members = &setup.rooms[room];
+            by_member += members.iter().map(|user| 1 + nodes_of(&setup.places[*user])).sum::<u64>();
             log.expect(message as usize, members.len() as u32 * self.devices - 1);
             let sender = members[rng.random_range(0..members.len())];
             let device =

@@ -41,6 +41,15 @@ impl Samples {
         self.0.get(name).copied()
     }
 
+    /// Returns the samples of a name, each with the value of its first label, or none.
+    pub fn by_first_label(&self, name: &str) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().filter_map(move |(sample, value)| {
+            let (found, labels) = sample.split_once('{').unwrap_or((sample, ""));
+            let label = labels.split('"').nth(1).unwrap_or_default();
+            (found == name).then_some((label, *value))
+        })
+    }
+
     /// Returns the sum of the samples that begin so; none if there are none.
     pub fn sum(&self, start: &str) -> Option<f64> {
         let wanted = self.0.iter().filter(|(name, _)| name.starts_with(start));
@@ -63,6 +72,9 @@ mod tests {
         assert_eq!(samples.sum("narrowcast_"), Some(9.0));
         assert_eq!(samples.sum("process_"), None);
         assert_eq!(samples.count("narrowcast_"), 2);
+        let labelled = |name| samples.by_first_label(name).collect::<Vec<_>>();
+        assert_eq!(labelled("narrowcast_bus_received_total"), [("echo", 2.0)]);
+        assert_eq!((labelled("narrowcast_bus"), labelled("b")), (vec![], vec![]));
         assert!(!samples.has("b"), "it is no number");
     }
 

@@ -6,7 +6,8 @@ use super::talkers::Talkers;
 use super::watch::Watch;
 use crate::harness::{Demo, RedisServer, Resp};
 
-/// How long all is well.
+/// How long all is well: 90 s in faster time. An alert whose `for` is at most 1 m would fire in it.
+/// One of a longer `for` would be pending, which is no calm either: so all are covered.
 const CALM: Duration = Duration::from_secs(6);
 
 /// How long an alert may take.

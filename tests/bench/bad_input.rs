@@ -27,6 +27,8 @@ fn what_cannot_be_measured_with_is_one_line() {
         (vec!["storm", "--cql=127.0.0.1", &*redis], vec!["--cql 127.0.0.1", "port is missing"]),
         (vec!["storm", &*node, "--pid=1"], vec!["--node http://127.0.0.1", refused]),
         (vec!["fanout", "--buckets=64", &*node], vec!["--node http://127.0.0.1", refused]),
+        (vec!["rooms", "--members=4,1000"], vec!["--members 1000", "at most 500", "--users"]),
+        (vec!["idle", "--sessions=1"], vec!["--sessions 1", "at least 2", "--patterns"]),
         (vec!["storm"], vec!["--cql", "--restart", "--node"]),
         (vec!["fanout", "--users=100000", "--devices=16"], vec!["3200000 sockets", "ulimit -n"]),
         (vec!["rooms", "--users=100000", "--devices=16"], vec!["3200000 sockets", "ulimit -n"]),

@@ -3,6 +3,7 @@
 mod bad_input;
 mod beside_k6;
 mod controls;
+mod crowd;
 mod fields;
 mod load_run;
 mod mistakes;

@@ -1,12 +1,15 @@
 //! `bench storm` against real processes, and what it must find.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::fields::{STORM, check};
 use super::objects;
-use crate::harness::{Demo, DemoNode, Finished, LAME_DUCK, Process, RedisServer};
+use crate::harness::{Demo, DemoNode, Finished, LAME_DUCK, PATIENCE, Process, RedisServer};
 
 const SESSIONS: u64 = 200;
 
@@ -21,11 +24,18 @@ const SMALL: [&str; 6] =
 const HOPELESS: &str = "--settle=2";
 
 fn storm(more: &[&str]) -> Finished {
+    end_of(Process::start(&mut command(more)))
+}
+
+fn command(more: &[&str]) -> Command {
     let mut command = Process::narrowcast();
     command.args(SMALL).args(more);
     // A drain of seconds tells no more than one of moments.
     command.env(LAME_DUCK, "300").env("NARROWCAST__TIMEOUTS__DRAIN_TIMEOUT_MS", "2000");
-    let mut process = Process::start(&mut command);
+    command
+}
+
+fn end_of(mut process: Process) -> Finished {
     let until = Instant::now() + STORM_PATIENCE;
     while process.is_running() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(20));
@@ -130,4 +140,51 @@ fn sessions_that_never_come_back_are_named() {
     assert_eq!((&report["without_cursor"], &report["returned"]), (&SESSIONS.into(), &0.into()));
     let why = format!("{SESSIONS} sessions have no cursor again (without_cursor)");
     assert!(failures.contains(&why), "{failures}");
+}
+
+/// A storm on a node whose configuration is spoilt before it is started again.
+fn storm_without_return(spoil: impl Fn(&Path)) -> (Value, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut command = command(&["--restart", "--within=3", HOPELESS]);
+    let process = Process::start(command.env("TMPDIR", directory.path()));
+    let until = Instant::now() + PATIENCE;
+    let config = loop {
+        if let Some(config) = final_config(directory.path()) {
+            break config;
+        }
+        assert!(Instant::now() < until, "a configuration is written");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    fs::remove_file(&config).expect("it is removed");
+    spoil(&config);
+    failures(&end_of(process))
+}
+
+/// The configuration by which the node is started again: it keeps the ports that it was given.
+fn final_config(directory: &Path) -> Option<PathBuf> {
+    let config = fs::read_dir(directory).ok()?.next()?.ok()?.path().join("n1.toml");
+    let text = fs::read_to_string(&config).ok()?;
+    (text.contains("[store]") && !text.contains(":0\"")).then_some(config)
+}
+
+#[test]
+fn a_node_that_is_not_back_in_time_has_a_verdict() {
+    let (report, failures) = storm_without_return(|config| {
+        // The node waits for who writes, which nobody does.
+        let made = Command::new("mkfifo").arg(config).status().expect("mkfifo");
+        assert!(made.success());
+    });
+    assert_eq!(report["without_cursor"], SESSIONS, "{report}");
+    let why = format!("{SESSIONS} sessions have no cursor again (without_cursor)");
+    assert!(failures.contains(&why), "{failures}");
+    assert!(failures.contains("what the nodes counted is unknown"), "{failures}");
+}
+
+#[test]
+fn a_node_that_does_not_start_again_has_a_verdict() {
+    let (report, failures) = storm_without_return(|config| {
+        fs::write(config, "nonsense").expect("a file");
+    });
+    assert_eq!(report["without_cursor"], SESSIONS, "{report}");
+    assert!(failures.contains("no start again: the node does not start: "), "{failures}");
 }

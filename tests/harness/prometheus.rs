@@ -63,10 +63,19 @@ impl Prometheus {
 
     /// The alerts that fire, by their names.
     pub async fn firing(&self) -> BTreeSet<String> {
+        self.alerts("firing").await
+    }
+
+    /// The alerts whose expression holds, but not yet for as long as their `for` says.
+    pub async fn pending(&self) -> BTreeSet<String> {
+        self.alerts("pending").await
+    }
+
+    async fn alerts(&self, state: &str) -> BTreeSet<String> {
         let data = self.get("/api/v1/alerts").await;
         let alerts = data["alerts"].as_array().expect("a list").iter();
-        let firing = alerts.filter(|alert| alert["state"] == "firing");
-        firing.map(|alert| text(&alert["labels"]["alertname"])).collect()
+        let alerts = alerts.filter(|alert| alert["state"] == state);
+        alerts.map(|alert| text(&alert["labels"]["alertname"])).collect()
     }
 
     /// What an expression is now: one point a series.

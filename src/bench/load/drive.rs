@@ -12,10 +12,10 @@ use super::ledger::ENTRIES_MAX;
 use super::mix::LoadMix;
 use super::population::LoadPopulation;
 use super::schedule::{LoadSchedule, intended_us};
-use super::timer::ExactTimer;
 use super::watch::WatchSignals;
 use crate::bench::error::BenchError;
 use crate::bench::latency::LatencyRecorder;
+use crate::bench::timer::ExactTimer;
 
 /// Sends of one turn of the event loop. What else is due waits for the next turn, so that deliveries
 /// are read meanwhile.

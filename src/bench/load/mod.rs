@@ -18,7 +18,6 @@ mod schedule;
 mod seconds;
 mod servers;
 mod session;
-mod timer;
 mod users;
 mod verdict;
 mod watch;

@@ -7,12 +7,13 @@ use ahash::AHashMap;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::log::StormLog;
 use crate::bench::clients::LoadTokens;
 use crate::bench::error::BenchError;
+use crate::bench::timer::ExactTimer;
 use crate::client::{Device, DeviceOptions, Nonce, Seen, SendOutcomeSeen};
 
 /// Clients that connect at once before the storm.
@@ -44,6 +45,7 @@ pub(super) struct Course {
     /// Whether they are the bystanders' own.
     pub(super) is_probe: bool,
     pub(super) every: Duration,
+    pub(super) timer: ExactTimer,
     /// Ends the sends.
     pub(super) stop: CancellationToken,
 }
@@ -101,12 +103,13 @@ impl StormClient {
     }
 
     /// Sends as well: each message at its intended time, without waiting for earlier answers.
-    pub(super) async fn send(mut self, course: Course) {
+    pub(super) async fn send(mut self, mut course: Course) {
         let mut waiting: AHashMap<Nonce, usize> = AHashMap::new();
         let mut turns = course.to.iter().cycle();
         let mut due = Instant::now();
         loop {
             let may_send = !course.stop.is_cancelled();
+            let wait = due.saturating_duration_since(Instant::now());
             tokio::select! {
                 seen = self.device.next() => match seen {
                     Ok(Seen::Answered { nonce, outcome }) => {
@@ -117,7 +120,10 @@ impl StormClient {
                     Ok(seen) => self.see(seen),
                     Err(_end) => return,
                 },
-                () = sleep_until(due), if may_send => {
+                slept = course.timer.sleep(wait), if may_send => {
+                    if let Err(error) = slept {
+                        return self.shared.log.lock().refused(&error.to_string());
+                    }
                     if let Some((to, user)) = turns.next() {
                         self.send_one((*to, user), course.is_probe, due, &mut waiting);
                     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::bench::error::BenchError;
 use crate::bench::nodes::RunningNode;
-use crate::client::http_get;
+use crate::monitor::Samples;
 
 /// Counters of nodes, summed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,29 +24,18 @@ impl StormCounts {
     pub(super) async fn of(nodes: &[RunningNode]) -> Result<Self, BenchError> {
         let mut counts = Self::default();
         for node in nodes {
-            counts.add(&http_get(&node.operator, "/metrics").await?.1);
+            counts.add(&node.samples().await?);
         }
         Ok(counts)
     }
 
-    fn add(&mut self, metrics: &str) {
-        for (series, count) in metrics.lines().filter_map(sample) {
-            let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-            let label = labels.split('"').nth(1).unwrap_or_default();
-            let counted = match name {
-                "narrowcast_recovery_reads_total" => {
-                    self.recovery_reads += count;
-                    continue;
-                }
-                "narrowcast_store_statements_total" if label.starts_with("read_") => {
-                    &mut self.reads
-                }
-                "narrowcast_connections_dropped_total" => &mut self.dropped,
-                "narrowcast_closes_total" => &mut self.closes,
-                _ => continue,
-            };
-            *counted.entry(label.to_owned()).or_default() += count;
-        }
+    fn add(&mut self, samples: &Samples) {
+        self.recovery_reads += samples.of("narrowcast_recovery_reads_total") as u64;
+        let labelled = |name| samples.by_first_label(name);
+        let statements = labelled("narrowcast_store_statements_total");
+        sum(&mut self.reads, statements.filter(|(statement, _)| statement.starts_with("read_")));
+        sum(&mut self.dropped, labelled("narrowcast_connections_dropped_total"));
+        sum(&mut self.closes, labelled("narrowcast_closes_total"));
     }
 
     /// What came since `before`, without what did not change.
@@ -66,9 +55,10 @@ impl StormCounts {
     }
 }
 
-fn sample(line: &str) -> Option<(&str, u64)> {
-    let (series, count) = line.rsplit_once(' ').filter(|_| !line.starts_with('#'))?;
-    Some((series, count.parse().ok()?))
+fn sum<'a>(counts: &mut BTreeMap<String, u64>, labelled: impl Iterator<Item = (&'a str, f64)>) {
+    for (label, count) in labelled {
+        *counts.entry(label.to_owned()).or_default() += count as u64;
+    }
 }
 
 fn added(now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
@@ -86,18 +76,18 @@ mod tests {
     #[test]
     fn counters_are_summed_and_subtracted() {
         let mut before = StormCounts::default();
-        before.add(
+        before.add(&Samples::read(
             "# HELP narrowcast_recovery_reads Reads.\nnarrowcast_recovery_reads_total 5\n\
              narrowcast_store_statements_total{statement=\"read_head\"} 2\n\
              narrowcast_store_statements_total{statement=\"write_head\"} 9\n\
              narrowcast_connections_dropped_total{reason=\"silent\"} 0\nother 1.5\n",
-        );
+        ));
         let mut now = before.clone();
-        now.add(
+        now.add(&Samples::read(
             "narrowcast_recovery_reads_total 7\n\
              narrowcast_store_statements_total{statement=\"read_head\"} 4\n\
              narrowcast_closes_total{code=\"4200\"} 3\n",
-        );
+        ));
         let since = now.since(&before);
         assert_eq!((since.recovery_reads, since.all_reads()), (7, 4));
         assert_eq!(since.closes, BTreeMap::from([("4200".to_owned(), 3)]));

@@ -112,7 +112,7 @@ pub struct SendsReport {
     pub delivered: usize,
     /// Acknowledged ones that did not come.
     pub lost: usize,
-    /// Repeats that a client drops, or shows in place of an earlier try.
+    /// Messages that a client showed in place of an earlier try of the same send.
     pub repeated: u64,
     /// One send that was shown twice.
     pub duplicate: u64,

@@ -16,6 +16,7 @@ use super::{Storm, StormPlace};
 use crate::bench::error::BenchError;
 use crate::bench::latency::LatencyRecorder;
 use crate::bench::preflight::check_sockets;
+use crate::bench::timer::ExactTimer;
 use crate::bench::usage::ProcessUsage;
 
 /// Sessions of the load itself: a sender, and two bystanders.
@@ -27,11 +28,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_mins(3);
 /// Between two looks at what clients saw.
 const POLL: Duration = Duration::from_millis(10);
 
-/// What the load generator and the nodes used and counted at a time.
+/// What the nodes used and counted at a time.
 struct Reading {
     at: Instant,
     counts: StormCounts,
-    generator_cpu: Duration,
     nodes_cpu: Option<Duration>,
 }
 
@@ -54,29 +54,35 @@ impl Storm {
         let fault = Instant::now();
         crowd.shared.log.lock().fault(fault);
         nodes.strike(self.fault)?;
-        let lag = self.until_back(&mut nodes, &crowd.shared).await?;
-        let after = Reading::take(&nodes).await?;
+        let cpu = ProcessUsage::of_this_process()?.cpu;
+        let (lag, restart) = self.until_back(&mut nodes, &crowd.shared).await;
+        let (back_at, cpu) =
+            (Instant::now(), ProcessUsage::of_this_process()?.cpu.saturating_sub(cpu));
+        let after = Reading::take(&nodes).await;
         sleep(self.quiet).await;
         crowd.stop.cancel();
         until(self.settle, || crowd.shared.log.lock().unsettled() == 0).await;
         let log = crowd.shared.log.lock();
         let (comeback, sends) = (comeback(&log), sends(&log));
-        let failures = failures(&comeback, &sends, nodes.addresses.len() == 1);
+        let mut failures = failures(&comeback, &sends, nodes.addresses.len() == 1);
+        failures.extend(restart.err().map(|error| format!("no start again: {error}")));
+        let since = after.map(|after| before.until(&after, nodes.are_new(), comeback.returned));
+        let since = since.unwrap_or_else(|error| {
+            failures.push(format!("what the nodes counted is unknown, and 0 here: {error}"));
+            NodesReport::default()
+        });
         let generator = GeneratorReport {
             generator_lag_p99_us: lag.quantile_us(0.99),
             send_lag_p99_us: log.send_lag.quantile_us(0.99),
-            generator_cpu_s: after.generator_cpu.saturating_sub(before.generator_cpu).as_secs_f64(),
+            generator_cpu_s: cpu.as_secs_f64(),
         };
         Ok(StormReport {
             verdict: verdict(&failures, &generator, self.lag),
             failures,
             size: self.size(&log),
-            nodes: NodesReport {
-                quiet_reads_per_s: quiet.reads_per_s(&before),
-                ..before.until(&after, nodes.are_new(), comeback.returned)
-            },
+            nodes: NodesReport { quiet_reads_per_s: quiet.reads_per_s(&before), ..since },
             comeback,
-            bystander: bystander(&log, fault, after.at),
+            bystander: bystander(&log, fault, back_at),
             sends,
             generator,
         })
@@ -120,10 +126,13 @@ impl Storm {
             return Err(BenchError::Answer(why));
         }
         let every = Duration::from_secs(1) / self.rate;
-        let course = |to, is_probe| Course { to, is_probe, every, stop: stop.clone() };
+        let course = |to, is_probe| {
+            let (timer, stop) = (ExactTimer::new()?, stop.clone());
+            Ok::<_, BenchError>(Course { to, is_probe, every, timer, stop })
+        };
         let struck = (0..sessions).step_by(count).map(|session| (session, shared.user(session)));
-        tasks.spawn(client(sender)?.send(course(struck.collect(), false)));
-        tasks.spawn(client(teller)?.send(course(vec![(friend, shared.user(friend))], true)));
+        tasks.spawn(client(sender)?.send(course(struck.collect(), false)?));
+        tasks.spawn(client(teller)?.send(course(vec![(friend, shared.user(friend))], true)?));
         if !until(CONNECT_TIMEOUT, || shared.log.lock().without_cursor() == 0).await {
             return Err(BenchError::Answer("the senders have no cursor".into()));
         }
@@ -131,12 +140,12 @@ impl Storm {
     }
 
     /// Waits until all struck sessions are back, or have had their time. Returns how late the
-    /// generator's timers were meanwhile.
+    /// generator's timers were meanwhile, and why the struck node did not start again.
     async fn until_back(
         &self,
         nodes: &mut StormNodes,
         shared: &Shared,
-    ) -> Result<LatencyRecorder, BenchError> {
+    ) -> (LatencyRecorder, Result<(), BenchError>) {
         let mut lag = LatencyRecorder::new();
         let until = Instant::now() + self.within;
         let mut starting = std::pin::pin!(nodes.start_again());
@@ -145,22 +154,23 @@ impl Storm {
             let due = Instant::now() + POLL;
             tokio::select! {
                 started = &mut starting, if !is_started => {
-                    started?;
+                    if started.is_err() {
+                        return (lag, started);
+                    }
                     is_started = true;
                 }
                 () = tokio::time::sleep_until(due) => lag.record(due.elapsed()),
             }
         }
-        Ok(lag)
+        (lag, Ok(()))
     }
 }
 
 impl Reading {
     async fn take(nodes: &StormNodes) -> Result<Self, BenchError> {
         let at = Instant::now();
-        let generator_cpu = ProcessUsage::of_this_process()?.cpu;
         let counts = StormCounts::of(nodes.survivors()).await?;
-        Ok(Self { at, counts, generator_cpu, nodes_cpu: nodes.cpu() })
+        Ok(Self { at, counts, nodes_cpu: nodes.cpu() })
     }
 
     fn reads_per_s(&self, later: &Self) -> f64 {

@@ -14,7 +14,7 @@ use crate::cli::output::output_failure;
 /// The node is a process of its own, and its RSS is read.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct IdleArguments {
-    /// Sessions.
+    /// Sessions; at least two without `--patterns`.
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     sessions: u32,
     /// Event loops of the server.
@@ -37,6 +37,7 @@ impl IdleArguments {
         let settle = Duration::from_secs(settle_s);
         let (sessions, patterns) = (sessions as usize, patterns as usize);
         let idle = Idle { sessions, workers, patterns, settle };
+        idle.check().map_err(failure)?;
         let mut table = Table::<IdleRow>::begin(json);
         if patterns > 0 {
             for row in idle.subscribed().await.map_err(failure)? {

@@ -13,7 +13,7 @@ use crate::layout::BucketCount;
 /// It counts publishes and the nodes that hear them. The nodes and all clients share this process.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RoomsArguments {
-    /// Members of a room, one row each.
+    /// Members of a room, one row each; at most `--users`.
     #[arg(long, value_delimiter = ',', default_value = "4,20,60", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     members: Vec<u32>,
     /// Nodes.
@@ -50,6 +50,9 @@ impl RoomsArguments {
         let Self { nodes, redis, buckets, users, devices, rooms, messages, seed, .. } = self;
         let buckets = buckets.get();
         let bench = Rooms { nodes, redis, buckets, users, devices, rooms, messages, seed };
+        for members in &self.members {
+            bench.check(*members).map_err(failure)?;
+        }
         let mut table = Table::<RoomsRow>::begin(self.json);
         for members in self.members {
             table.row(&bench.run(members).await.map_err(failure)?).map_err(output_failure)?;
