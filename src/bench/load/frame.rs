@@ -8,6 +8,12 @@ use serde_json::value::RawValue;
 
 use crate::domain::MessageId;
 
+/// Messages of a page that fills a gap.
+const GAP_PAGE: u32 = 200;
+
+/// Conversations of a page of the inbox.
+const INBOX_PAGE: u32 = 100;
+
 /// A frame of a node, as far as a load reads it. What it does not read is not made a value of.
 #[derive(Debug, Deserialize)]
 pub(super) struct NodeFrame<'a> {
@@ -147,6 +153,28 @@ pub(super) fn send(number: u64, conversation: &str, run: &str, body: &str, fresh
 /// An event.
 pub(super) fn publish(number: u64, subject: &str, data: &str) -> String {
     format!(r#"{{"op":"publish","id":{number},"subject":"{subject}","data":{data}}}"#)
+}
+
+/// A page of history that fills a gap: the first one, or a further one.
+pub(super) fn gap_page(id: u64, gap: &LoadGap, page: Option<&str>) -> String {
+    let LoadGap { conversation, after, .. } = gap;
+    let mut frame =
+        json!({"op": "history", "id": id, "conversation": conversation, "limit": GAP_PAGE});
+    match (page, after) {
+        (Some(page), _) => frame["page"] = json!(page),
+        (None, Some(after)) => frame["after"] = json!(after),
+        (None, None) => {}
+    }
+    frame.to_string()
+}
+
+/// A page of the inbox: the first one, or a further one.
+pub(super) fn inbox_page(id: u64, page: Option<&str>) -> String {
+    let mut frame = json!({"op": "inbox", "id": id, "limit": INBOX_PAGE});
+    if let Some(page) = page {
+        frame["page"] = json!(page);
+    }
+    frame.to_string()
 }
 
 /// A page of history.
