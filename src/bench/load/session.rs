@@ -94,6 +94,15 @@ impl LoadSession {
         }
     }
 
+    /// What it lacks to be live, in words.
+    pub(super) const fn missing(&self) -> &'static str {
+        match (&self.link, &self.cursor) {
+            (None, _) => "connection",
+            (Some(_), None) => "cursor",
+            (Some(_), Some(_)) => "answer to its subscription",
+        }
+    }
+
     /// Notes that the node is alive.
     pub(super) fn heard(&mut self, now: Instant) {
         if let Some(link) = &mut self.link {
