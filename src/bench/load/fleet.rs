@@ -93,7 +93,7 @@ impl LoadFleet {
         let change = RoomVisit { number, user, room };
         let queue = self.changes.get(user as usize % self.changes.len().max(1));
         if queue.is_none_or(|queue| queue.try_send(change).is_err()) {
-            self.refused(number, "too many changes of memberships wait at the generator");
+            self.unsent(number, "too many changes of memberships wait at the generator");
         }
     }
 
@@ -114,7 +114,7 @@ impl LoadFleet {
         if session.write(self.run.frame(number, action, tries == 0)) {
             session.asked.insert(number, PendingAnswer::Request(number));
         } else {
-            self.refused(number, "too many frames wait at a socket of the generator");
+            self.unsent(number, "too many frames wait at a socket of the generator");
         }
     }
 
@@ -123,7 +123,13 @@ impl LoadFleet {
         self.answered.notify_one();
     }
 
-    /// Notes a refusal that is final.
+    /// Notes a request that a full queue of the generator had no room for.
+    fn unsent(&mut self, number: u64, why: &str) {
+        self.ledger.figures.tell(|| format!("unsent: {why}"));
+        self.settle(number, LoadState::Unsent);
+    }
+
+    /// Notes a node's refusal that is final.
     pub(super) fn refused(&mut self, number: u64, why: &str) {
         self.ledger.figures.tell(|| format!("refused: {why}"));
         self.settle(number, LoadState::Refused);
@@ -245,6 +251,7 @@ impl LoadFleet {
             return;
         }
         let arrival = LoadArrival {
+            kind: message.kind(),
             id: message.id(),
             dedup: message.dedup.as_deref(),
             is_recovered,
@@ -273,7 +280,13 @@ impl LoadFleet {
         let number = frame.data.and_then(|data| frame::number(data, &self.run.name));
         let is_first_connection = self.sessions[session as usize].connections <= 1;
         if let Some(number) = number {
-            let arrival = LoadArrival { is_first_connection, ..LoadArrival::default() };
+            let arrival = LoadArrival {
+                kind: LoadKind::Topic,
+                id: None,
+                dedup: None,
+                is_recovered: false,
+                is_first_connection,
+            };
             self.ledger.arrived(session, number, arrival, self.run.now_us());
         }
     }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::mix::LoadKind;
 use crate::domain::MessageId;
 
 /// Messages of a page that fills a gap.
@@ -35,6 +36,8 @@ pub(super) struct NodeFrame<'a> {
 pub(super) struct LoadMessage<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
+    #[serde(borrow)]
+    conversation: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) dedup: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -122,6 +125,11 @@ impl LoadMessage<'_> {
         self.id.parse().ok()
     }
 
+    /// Which kind of send it is of.
+    pub(super) fn kind(&self) -> LoadKind {
+        if self.conversation.starts_with("room.") { LoadKind::Room } else { LoadKind::Dm }
+    }
+
     /// The number of its send, if it is of this run.
     pub(super) fn number(&self, run: &str) -> Option<u64> {
         number(self.body?, run)
@@ -193,14 +201,15 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&sent).unwrap();
         assert_eq!((&value["nonce"], &value["fresh"]), (&json!("r-7"), &json!(true)));
         let frame = json!({"op": "message", "message": {
-            "id": "019a0000-0000-7000-8000-000000000001", "dedup": "d", "from": "a",
+            "id": "019a0000-0000-7000-8000-000000000001", "conversation": "room.a",
+            "dedup": "d", "from": "a",
             "body": value["body"],
         }});
         let text = frame.to_string();
         let read = NodeFrame::read(&text).unwrap();
         let message = read.message().unwrap();
         assert_eq!((message.number("r"), message.number("s")), (Some(7), None));
-        assert!(message.id().is_some());
+        assert_eq!((message.id().is_some(), message.kind()), (true, LoadKind::Room));
         let event = publish(8, "topic.t.x", &body);
         let event = event.replace("publish", "event");
         let read = NodeFrame::read(&event).unwrap();

@@ -33,7 +33,7 @@ use tokio::time::Instant;
 
 use self::costs::CostMeter;
 pub use self::costs::WatchedProcess;
-use self::drive::{Drive, Driven};
+use self::drive::{Drive, DriveOutcome};
 use self::fleet::{LoadFleet, SharedFleet};
 use self::ledger::LoadLedger;
 pub use self::mix::{LoadKind, LoadMix};
@@ -46,8 +46,8 @@ use self::seconds::NodeMetrics;
 pub use self::servers::LoadServers;
 use self::servers::StartedServers;
 pub use self::verdict::LoadBounds;
-use self::verdict::{GeneratorLags, Judged};
-use self::watch::{OnSecond, Watch, WatchSignals, Watched};
+use self::verdict::{GeneratorLags, LoadEvidence};
+use self::watch::{OnSecond, Watch, WatchRecord, WatchSignals};
 use super::clients::LoadTokens;
 use super::error::BenchError;
 use super::preflight::{check_nodes, check_redis, check_sockets};
@@ -93,7 +93,7 @@ pub struct LoadUsers {
 
 /// What is watched beside the load.
 #[derive(Debug, Clone, Default)]
-pub struct LoadWatched {
+pub struct CostSources {
     /// Processes.
     pub processes: Vec<WatchedProcess>,
     /// Redis servers; nodes that are started for the load use them as shards.
@@ -124,7 +124,7 @@ pub struct LoadBench {
     /// What must hold.
     pub bounds: LoadBounds,
     /// What is watched.
-    pub watched: LoadWatched,
+    pub watched: CostSources,
 }
 
 impl LoadBench {
@@ -163,7 +163,7 @@ impl LoadBench {
         &self,
         fleet: &SharedFleet,
         signals: &WatchSignals,
-    ) -> Result<Driven, BenchError> {
+    ) -> Result<DriveOutcome, BenchError> {
         let drive = Drive {
             mix: self.mix,
             population: self.population,
@@ -241,11 +241,11 @@ impl LoadBench {
         &self,
         figures: &ledger::LoadFigures,
         began: SystemTime,
-        driven: Driven,
-        watched: Watched,
+        driven: DriveOutcome,
+        watched: WatchRecord,
     ) -> LoadReport {
         let lags = GeneratorLags { ticks: watched.lag, sends: driven.send_lag };
-        let judged = Judged {
+        let evidence = LoadEvidence {
             figures,
             lags: &lags,
             bounds: &self.bounds,
@@ -267,7 +267,7 @@ impl LoadBench {
             duration_ms: self.times.load.as_millis() as u64,
         };
         let seen = (watched.costs, watched.seconds);
-        LoadReport::new(settings, judged.judge(), figures, &lags, seen)
+        LoadReport::new(settings, evidence.judge(), figures, &lags, seen)
     }
 }
 

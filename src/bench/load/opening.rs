@@ -47,7 +47,9 @@ async fn open_session(fleet: &SharedFleet, session: u32, most: Duration) -> Resu
     tokio::spawn(connection::keep(Arc::clone(fleet), session));
     let Ok(opened) = timeout(most, opened).await else {
         let missing = fleet.lock().sessions[session as usize].missing();
-        return Err(format!("session {session} got no {missing} within {most:?}: the node's store may be away"));
+        return Err(format!(
+            "session {session} got no {missing} within {most:?}: the node's store may be away"
+        ));
     };
     opened.unwrap_or_else(|_| Err("the run was ended".into()))
 }
@@ -115,6 +117,9 @@ mod tests {
         let error = opened.expect("it ends").unwrap_err().to_string();
         let start = format!("cannot connect to {url} as load-");
         assert!(error.starts_with(&start) && error.contains(": session "), "{error}");
-        assert!(error.ends_with(" got no cursor within 1s: the node's store may be away"), "{error}");
+        assert!(
+            error.ends_with(" got no cursor within 1s: the node's store may be away"),
+            "{error}"
+        );
     }
 }

@@ -65,8 +65,9 @@ pub(super) fn start_changes(fleet: &SharedFleet, token: &str) -> Vec<mpsc::Sende
         let (changes, queue) = mpsc::channel(CHANGES_MAX);
         let run = Arc::clone(&fleet.lock().run);
         let (inside, backend) = (AHashSet::default(), None);
-        let desk = Memberships { run, token: token.to_owned(), node: place, backend, inside };
-        tokio::spawn(desk.work(queue, Arc::clone(fleet)));
+        let memberships =
+            Memberships { run, token: token.to_owned(), node: place, backend, inside };
+        tokio::spawn(memberships.work(queue, Arc::clone(fleet)));
         changes
     };
     (0..CONNECTIONS).map(start).collect()

@@ -86,6 +86,18 @@ fn a_page_that_is_refused_for_good_is_told() {
 }
 
 #[test]
+fn what_the_generator_cannot_send_is_no_refusal_of_the_nodes() {
+    let (mut fleet, _queue, _reasons) = connected(1, false);
+    fleet.sessions[0].is_live = true;
+    let action = LoadAction { kind: LoadKind::Dm, from: 0, peer: 1 };
+    (0..3).for_each(|_| fleet.act(action, 0, true));
+    let figures = &fleet.ledger.figures;
+    assert_eq!((figures.unsent, figures.counts.of(LoadKind::Dm).refused), (2, 0));
+    assert_eq!(figures.unanswered, 1);
+    assert_eq!(figures.words[0], "unsent: too many frames wait at a socket of the generator");
+}
+
+#[test]
 fn a_read_that_finds_the_queue_full_is_kept() {
     let (mut fleet, mut queue, _reasons) = connected(1, false);
     assert!(fleet.sessions[0].write("{}".into()));
