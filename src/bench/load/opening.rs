@@ -92,7 +92,7 @@ mod tests {
         Arc::new(Mutex::new(LoadFleet::new(Arc::new(run), ledger)))
     }
 
-    /// Accepts WebSockets, and says nothing on them.
+    /// Accepts connections, and says nothing on them.
     async fn serve_mute(listener: TcpListener) {
         let mut sockets = Vec::new();
         loop {
