@@ -99,10 +99,11 @@ impl ClusterLoad {
         }
     }
 
-    /// Seconds that a recovery round takes: one read for each user and each room of a node.
+    /// Seconds that a recovery round takes at least: it reads what rooms each user of a node is in,
+    /// what of the user's has changed, and each room. What it finds is read besides.
     pub fn repair_round_s(&self) -> f64 {
         let [users, rooms, _topics] = &self.classes;
-        (users.keys_per_node + rooms.keys_per_node) / self.repair_reads_per_s
+        2.0f64.mul_add(users.keys_per_node, rooms.keys_per_node) / self.repair_reads_per_s
     }
 
     /// Connections of a node, each of which is a descriptor: its sessions, and those to shards. A

@@ -34,7 +34,7 @@ impl Principal {
     /// Whether the caller may publish an event to a subject. Users may publish to their own by
     /// right, and to others' and to topics by grant. No token allows rooms and presence.
     pub fn may_publish(&self, subject: &Subject) -> bool {
-        let mut tokens = subject.as_str().split('.');
+        let mut tokens = subject.tokens();
         match tokens.next() {
             Some("user") if tokens.next() == Some(self.user.as_str()) => true,
             Some("user" | "topic") => self.publish.match_subject(subject),

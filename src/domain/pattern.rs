@@ -65,7 +65,7 @@ impl Pattern {
 
     /// The pattern's tokens in order.
     pub fn tokens(&self) -> impl Iterator<Item = &str> {
-        self.0.split('.')
+        token::split(&self.0)
     }
 
     /// The pattern's text.
@@ -75,7 +75,7 @@ impl Pattern {
 
     /// Whether the pattern matches a subject.
     pub fn matches(&self, subject: &Subject) -> bool {
-        let mut subject = subject.as_str().split('.');
+        let mut subject = subject.tokens();
         for token in self.tokens() {
             match (token, subject.next()) {
                 (_, None) => return false,

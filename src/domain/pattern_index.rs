@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use super::holders::{HolderLists, Holders};
-use super::{Pattern, Subject};
+use super::{Pattern, Subject, token};
 
 /// A pattern and its holders.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ const fn and_token(tokens: u64, token: u64) -> u64 {
 }
 
 fn hash_of(hasher: &RandomState, text: &str) -> u64 {
-    text.split('.').fold(NO_TOKENS, |tokens, token| and_token(tokens, hasher.hash_one(token)))
+    token::split(text).fold(NO_TOKENS, |tokens, token| and_token(tokens, hasher.hash_one(token)))
 }
 
 impl<T: Copy + Ord> PatternIndex<T> {
@@ -157,13 +157,11 @@ impl<T: Copy + Ord> PatternIndex<T> {
         if self.is_empty() {
             return;
         }
-        let subject = subject.as_str();
-        let tokens: SmallVec<[Token<'_>; 8]> = subject
-            .split('.')
-            .map(|text| Token { text, hash: self.hasher.hash_one(text) })
-            .collect();
+        let tokens: SmallVec<[Token<'_>; 8]> =
+            subject.tokens().map(|text| Token { text, hash: self.hasher.hash_one(text) }).collect();
         let whole = tokens.iter().fold(NO_TOKENS, |hash, token| and_token(hash, token.hash));
-        if let Some(entry) = self.patterns.find(whole, |it| it.pattern.as_str() == subject) {
+        if let Some(entry) = self.patterns.find(whole, |it| it.pattern.as_str() == subject.as_str())
+        {
             found(self.lists.of(&entry.holders));
         }
         if !self.beginnings.is_empty() {

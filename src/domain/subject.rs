@@ -77,7 +77,7 @@ impl RoutingKey {
     /// Reads a key: two tokens, the first of which names a kind.
     pub fn parse(text: &str) -> Result<Self, GrammarError> {
         check_text(text)?;
-        let tokens = text.split('.').count();
+        let tokens = token_count(text);
         if tokens != TOKENS_MIN {
             return Err(GrammarError::Tokens { tokens });
         }
@@ -157,6 +157,11 @@ impl Subject {
         RoutingKey::of_checked(&self.0)
     }
 
+    /// The subject's tokens in order.
+    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+        token::split(&self.0)
+    }
+
     /// The class of the subject's key.
     pub fn class(&self) -> Class {
         self.key().class()
@@ -182,7 +187,12 @@ impl fmt::Debug for Subject {
 
 /// The first two tokens of a text that has at least two.
 pub(super) fn first_two(text: &str) -> &str {
-    text.match_indices('.').nth(1).map_or(text, |(at, _)| &text[..at])
+    let mut dots = text.bytes().enumerate().filter(|(_, byte)| *byte == b'.');
+    dots.nth(1).map_or(text, |(dot, _)| &text[..dot])
+}
+
+fn token_count(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'.').count() + 1
 }
 
 /// The bounds that subjects and patterns share.
@@ -190,7 +200,7 @@ pub(super) fn check_size(text: &str) -> Result<(), GrammarError> {
     if text.len() > SUBJECT_BYTES_MAX {
         return Err(GrammarError::TooLong { bytes: text.len(), max: SUBJECT_BYTES_MAX });
     }
-    let tokens = text.split('.').count();
+    let tokens = token_count(text);
     if (TOKENS_MIN..=TOKENS_MAX).contains(&tokens) {
         Ok(())
     } else {
@@ -201,7 +211,7 @@ pub(super) fn check_size(text: &str) -> Result<(), GrammarError> {
 /// Each token of a text with the byte that it begins at.
 pub(super) fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let start = text.as_ptr() as usize;
-    text.split('.').map(move |token| (token.as_ptr() as usize - start, token))
+    token::split(text).map(move |token| (token.as_ptr() as usize - start, token))
 }
 
 fn check_text(text: &str) -> Result<(), GrammarError> {
@@ -209,7 +219,7 @@ fn check_text(text: &str) -> Result<(), GrammarError> {
     for (at, token) in tokens(text) {
         token::check(token, at)?;
     }
-    Class::of_kind(text.split('.').next().unwrap_or_default())?;
+    Class::of_kind(token::split(text).next().unwrap_or_default())?;
     Ok(())
 }
 

@@ -17,8 +17,8 @@ use crate::store::EMBEDDED_MEMORY_BYTES;
 /// The process itself, and its log's queue.
 const PROCESS_BYTES: u64 = 48 << 20;
 
-/// An idle session here and in the kernel: both are measured, about 2.5 KiB each.
-const CONNECTION_BYTES: u64 = 5 << 10;
+/// An idle session: about 2.1 kB here and 3.7 kB in the kernel, both measured (`benches/README.md`).
+const CONNECTION_BYTES: u64 = 6 << 10;
 
 /// A message with its envelope, as most are.
 const USUAL_BYTES: u64 = 1 << 10;
@@ -157,7 +157,7 @@ fn of_clients(config: &Config, clients: ConnectionBounds) -> Vec<Term> {
     vec![
         Term {
             name: "connections",
-            formula: format!("{connections} connections * 5 KiB"),
+            formula: format!("{connections} connections * 6 KiB"),
             usual: connections * CONNECTION_BYTES,
             most: connections * CONNECTION_BYTES,
         },

@@ -91,6 +91,23 @@ fn is_family(page: &str, name: &str) -> bool {
     counter.is_some_and(|name| page.lines().any(|line| line == format!("# TYPE {name} counter")))
 }
 
+/// The metrics of these expressions that a document does not name. A histogram has one name for all
+/// its samples.
+fn unnamed(document: &str, expressions: &[(String, String)]) -> BTreeSet<String> {
+    let names = expressions.iter().flat_map(|(_, expression)| asked(expression));
+    let names = names.map(|(name, _)| name.trim_end_matches("_bucket").to_owned());
+    names.filter(|name| !document.contains(&format!("`{name}"))).collect()
+}
+
+#[test]
+fn every_metric_of_the_rules_and_of_the_dashboard_is_on_the_operators_page() {
+    let page = text("README.md");
+    let all = [rules(), panels()].concat();
+    assert_eq!(unnamed(&page, &all), BTreeSet::new());
+    let without = page.replace("`narrowcast_fences_total`", "");
+    assert_eq!(unnamed(&without, &all), BTreeSet::from(["narrowcast_fences_total".to_owned()]));
+}
+
 #[test]
 fn every_query_of_the_rules_and_of_the_dashboard_is_of_metrics_that_a_node_shows() {
     let demo = Demo::start(1, &[], &[]);

@@ -42,7 +42,7 @@ fn a_million_users_on_one_node_need_no_buckets() {
     assert_eq!(finished.code, Some(0), "{}", finished.errors);
     let json: Value = serde_json::from_str(&finished.output).expect("a JSON object");
     assert_eq!(json["advice"]["classes"][0]["buckets"], 1, "{json}");
-    assert_eq!(json["repair_round_s"], 1000.0, "{json}");
+    assert_eq!(json["repair_round_s"], 2000.0, "{json}");
 }
 
 #[test]
