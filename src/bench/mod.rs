@@ -41,8 +41,8 @@ pub use large_room::{LargeRoom, LargeRoomRow};
 pub use latency::LatencyPercentiles;
 pub use layout_simulation::{LayoutRow, LayoutSimulation};
 pub use load::{
-    LoadBench, LoadBounds, LoadKind, LoadMix, LoadPace, LoadPopulation, LoadReport, LoadSecond,
-    LoadServers, LoadTimes, LoadUsers, LoadWatched, WatchedProcess,
+    CostSources, LoadBench, LoadBounds, LoadKind, LoadMix, LoadPace, LoadPopulation, LoadReport,
+    LoadSecond, LoadServers, LoadTimes, LoadUsers, WatchedProcess,
 };
 pub use nodes::RunningNode;
 pub use preflight::check_redis;

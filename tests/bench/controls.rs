@@ -86,6 +86,24 @@ async fn a_generator_that_stands_still_blames_itself() {
     assert!(late.report["failures"].to_string().contains("p(99) of send_lag: "), "{late}");
 }
 
+/// In a closed loop nothing has an intended time, so only its ticks can tell.
+#[tokio::test]
+async fn a_generator_in_a_closed_loop_that_stands_still_blames_itself() {
+    const PAUSE: Duration = Duration::from_millis(1500);
+    let demo = Demo::start(1, &[], &[]);
+    let run = LoadRun::new(&[demo.nodes[0].url.clone()]).with("--seconds", "8");
+    let run = run.without("--rate").with("--in-flight", "4").with("--lag-ms", "1000");
+    let generator = run.start();
+    let sends = || demo.nodes[0].operator.metric("narrowcast_sends_total");
+    eventually("it sends", || sends() > 0).await;
+    generator.signal("STOP");
+    tokio::time::sleep(PAUSE).await;
+    generator.signal("CONT");
+    let late = LoadOutcome::of(generator);
+    assert_eq!((late.code, &late.report["verdict"]), (Some(1), &"generator saturated".into()));
+    assert!(late.report["failures"].to_string().contains("p(99) of generator_lag: "), "{late}");
+}
+
 #[test]
 fn limits_of_users_are_told_in_words() {
     let keys = [("RATES__LIMIT_USERS", "true"), ("RATES__SEND_BURST", "1")];
@@ -93,6 +111,6 @@ fn limits_of_users_are_told_in_words() {
     let urls = [demo.nodes[0].url.clone()];
     let run = LoadRun::new(&urls).with("--users", "2").with("--rate", "2000").with("--settle", "1");
     let refused = run.run();
-    refused.assert_failed_by("refused:");
+    refused.assert_failed_by("refused by nodes:");
     assert!(refused.report["first_faults"].to_string().contains("rate_limited"), "{refused}");
 }

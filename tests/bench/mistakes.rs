@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::load_run::LoadRun;
-use crate::harness::{Demo, Process, free_port};
+use crate::harness::{Demo, Process, free_port, serve_connections};
 
 fn refused(options: &[(&str, &str)], reason: &str) {
     let urls = [format!("ws://127.0.0.1:{}/v1/ws", free_port())];
@@ -81,4 +81,17 @@ fn what_nodes_and_the_system_refuse_is_named() {
     std::fs::write(&path, strange).expect("a file");
     let run = LoadRun::new(&urls).with("--users-file", path.to_str().expect("UTF-8"));
     run.run().assert_refused("4001");
+}
+
+#[test]
+fn a_node_that_never_answers_is_named() {
+    let address = serve_connections(|mut stream| {
+        // It ends with its client.
+        let _ended = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    let url = format!("ws://{address}/v1/ws");
+    let rooms = LoadRun::new(std::slice::from_ref(&url)).with("--mix", "room=1").run();
+    rooms.assert_refused(&format!("cannot make rooms at {url}: /v1/rooms/load-"));
+    rooms.assert_refused("no answer within 10s");
+    assert_eq!(rooms.errors.lines().count(), 1, "{rooms}");
 }

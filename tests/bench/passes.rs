@@ -80,7 +80,9 @@ fn a_mix_of_all_kinds_passes_and_tells_what_it_cost() {
     let events = |second: &Value| second["node_events"].as_u64();
     assert!(seconds.iter().any(|second| events(second) > Some(0)), "{outcome}");
     let sent = |second: &Value| second["sent"].as_u64().expect("a count");
-    assert!(seconds.iter().map(sent).sum::<u64>() <= 200, "{outcome}");
+    // Sending ends before the last second does, unless the machine stands still.
+    let sent = seconds.iter().map(sent).sum::<u64>();
+    assert!((150..=200).contains(&sent), "{outcome}");
 }
 
 #[test]

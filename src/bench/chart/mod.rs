@@ -79,9 +79,21 @@ pub struct Chart {
 impl Chart {
     /// Returns the chart as an SVG document, 800 pixels wide.
     pub fn to_svg(&self) -> String {
-        let further = self.panels.len().saturating_sub(1) as f64;
-        let height = HEIGHT + further * PANEL_HEIGHT;
-        let mut svg = Svg::begin(WIDTH, height, &self.title);
+        self.drawn(Svg::begin(WIDTH, self.height(), &self.title))
+    }
+
+    /// Returns two charts below each other as one SVG document, 800 pixels wide.
+    pub fn to_svg_above(&self, below: &Self) -> String {
+        let (height, below_height) = (self.height(), below.height());
+        let below = below.drawn(Svg::begin_at(height, WIDTH, below_height, &below.title));
+        Svg::around(WIDTH, height + below_height, &[self.to_svg(), below])
+    }
+
+    fn height(&self) -> f64 {
+        HEIGHT + self.panels.len().saturating_sub(1) as f64 * PANEL_HEIGHT
+    }
+
+    fn drawn(&self, mut svg: Svg) -> String {
         svg.text((24.0, 30.0), Anchor::Start, 17.0, &self.title);
         svg.text((24.0, 50.0), Anchor::Start, FONT_SIZE, &self.subtitle);
         let x = self.fitted();
@@ -89,7 +101,7 @@ impl Chart {
         let right = WIDTH - labels;
         let rows = self.mark_rows(&x, right);
         let top = TOP + rows.iter().map(|row| row + 1).max().unwrap_or(0) as f64 * MARK_ROW_HEIGHT;
-        let areas = areas(self.panels.len(), right, top, height - BOTTOM);
+        let areas = areas(self.panels.len(), right, top, self.height() - BOTTOM);
         self.draw_marks(&mut svg, &x, &areas, &rows);
         for (panel, area) in self.panels.iter().zip(&areas) {
             PanelDrawing { panel, x: &x, area: *area }.draw(&mut svg);

@@ -29,14 +29,29 @@ pub(super) struct Svg {
 impl Svg {
     /// Begins a picture of a size in pixels, on a white ground of its own.
     pub(super) fn begin(width: f64, height: f64, title: &str) -> Self {
+        Self::begin_at(0.0, width, height, title)
+    }
+
+    /// Begins one whose upper edge is so many pixels down in another one.
+    pub(super) fn begin_at(y: f64, width: f64, height: f64, title: &str) -> Self {
         let mut svg = Self { text: String::new() };
+        let y = if y > 0.0 { format!(" y=\"{y}\"") } else { String::new() };
         svg.push(format_args!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+            "<svg xmlns=\"http://www.w3.org/2000/svg\"{y} width=\"{width}\" height=\"{height}\" \
              viewBox=\"0 0 {width} {height}\" role=\"img\" font-family=\"{FONTS}\">"
         ));
         svg.push(format_args!("<title>{}</title>", escaped(title)));
         svg.push(format_args!("<rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>"));
         svg
+    }
+
+    /// Returns a picture that holds others, each of which says where it is.
+    pub(super) fn around(width: f64, height: f64, pictures: &[String]) -> String {
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+             viewBox=\"0 0 {width} {height}\">\n{}</svg>\n",
+            pictures.concat()
+        )
     }
 
     pub(super) fn text(&mut self, at: (f64, f64), anchor: Anchor, size: f64, text: &str) {

@@ -66,3 +66,12 @@ fn labels_of_lines_that_end_together_are_apart() {
     };
     assert!((height("a") - height("b")).abs() >= 15.0);
 }
+
+#[test]
+fn two_charts_below_each_other_do_not_overlap() {
+    let svg = over_time(1).to_svg_above(&over_time(2));
+    let tops: Vec<_> = svg.lines().filter(|line| line.starts_with("<svg ")).collect();
+    assert!(tops[0].contains(r#"viewBox="0 0 800 1030""#), "{tops:?}");
+    assert!(!tops[1].contains(" y=") && tops[1].contains(r#"height="450""#), "{tops:?}");
+    assert!(tops[2].contains(r#" y="450" "#) && tops[2].contains(r#"height="580""#), "{tops:?}");
+}

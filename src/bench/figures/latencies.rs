@@ -25,10 +25,12 @@ struct RateSecond {
 }
 
 impl RateRow {
-    /// A load that is behind goes on after its time, so the seconds that it took count.
+    /// A load that is behind goes on after its time, so the seconds up to its last delivery count.
+    /// Those behind it, in which it waited for one that was lost, do not.
     fn delivered_per_s(&self) -> f64 {
         let delivered: u64 = self.seconds.iter().map(|second| second.delivered).sum();
-        self.seconds.last().map_or(f64::NAN, |last| delivered as f64 / last.at_s)
+        let last = self.seconds.iter().rfind(|second| second.delivered > 0);
+        last.map_or(f64::NAN, |last| delivered as f64 / last.at_s)
     }
 
     /// Where a bound did not hold.

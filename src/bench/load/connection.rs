@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::fleet::SharedFleet;
@@ -55,15 +55,15 @@ async fn connection(fleet: &SharedFleet, session: u32, url: &str) -> ConnectionL
         Err(error) => return loss(error),
     };
     let (frames, queue) = mpsc::channel(FRAMES_MAX);
-    let given_up = Arc::new(Notify::new());
+    let (given_up, mut reasons) = mpsc::channel(1);
     let keepalive = Keepalive::new(Instant::now());
-    let link = LoadLink { frames, given_up: Arc::clone(&given_up), keepalive };
+    let link = LoadLink { frames, given_up, keepalive };
     fleet.lock().connected(session, link);
     // It ends with its queue, which ends with the connection.
     tokio::spawn(write(sink, queue));
     tokio::select! {
         loss = read(fleet, session, source) => loss,
-        () = given_up.notified() => ConnectionLoss::Broke("the node is silent".into()),
+        Some(why) = reasons.recv() => ConnectionLoss::Broke(why.into()),
     }
 }
 

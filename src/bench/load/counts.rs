@@ -13,7 +13,7 @@ pub struct LoadCounts {
     pub acked: u64,
     /// Those without an answer, or `outcome_unknown`.
     pub unknown: u64,
-    /// Those that were refused.
+    /// Those that a node refused.
     pub refused: u64,
     /// First deliveries to sessions that they are owed to.
     pub delivered: u64,

@@ -36,7 +36,7 @@ pub(super) struct Drive {
 }
 
 /// What came of it at the generator.
-pub(super) struct Driven {
+pub(super) struct DriveOutcome {
     /// From the intended time of a send to the send, behind the warm-up.
     pub(super) send_lag: LatencyRecorder,
     /// Why it was ended early.
@@ -49,7 +49,7 @@ impl Drive {
         &self,
         fleet: &SharedFleet,
         signals: &WatchSignals,
-    ) -> Result<Driven, BenchError> {
+    ) -> Result<DriveOutcome, BenchError> {
         signals.begin(Instant::now() + self.warm_up);
         let schedule = LoadSchedule::new(self.mix, self.population, self.seed);
         match self.pace {
@@ -63,8 +63,8 @@ impl Drive {
         fleet: &SharedFleet,
         mut schedule: LoadSchedule,
         rate: u32,
-    ) -> Result<Driven, BenchError> {
-        let mut driven = Driven { send_lag: LatencyRecorder::new(), ended_early: None };
+    ) -> Result<DriveOutcome, BenchError> {
+        let mut driven = DriveOutcome { send_lag: LatencyRecorder::new(), ended_early: None };
         let mut timer = ExactTimer::new()?;
         let start_us = fleet.lock().run.now_us();
         let warm_up_us = self.warm_up.as_micros() as u64;
@@ -106,8 +106,8 @@ impl Drive {
         fleet: &SharedFleet,
         mut schedule: LoadSchedule,
         most: usize,
-    ) -> Driven {
-        let mut driven = Driven { send_lag: LatencyRecorder::new(), ended_early: None };
+    ) -> DriveOutcome {
+        let mut driven = DriveOutcome { send_lag: LatencyRecorder::new(), ended_early: None };
         let measured = Instant::now() + self.warm_up;
         let (end, answered) = (measured + self.load, Arc::clone(&fleet.lock().answered));
         while Instant::now() < end {

@@ -15,8 +15,11 @@ const WORD_BITS: usize = 64;
 pub(super) enum LoadState {
     Waiting,
     Acked,
+    /// By a node.
     Refused,
     Unknown,
+    /// A queue of the generator was full: no node saw it.
+    Unsent,
 }
 
 /// A request. What its frame holds follows from it, so that it can be sent again as it was.
@@ -33,6 +36,8 @@ pub(super) struct LoadEntry {
     pub(super) id: Option<MessageId>,
     /// The hash of its `dedup`.
     pub(super) dedup: Option<u64>,
+    /// Whether its id was compared with those of its sender's other sends.
+    pub(super) is_id_checked: bool,
     /// Sessions that it has not reached.
     pub(super) missing: u32,
     /// The places of those that it has, in its audience.
@@ -56,6 +61,7 @@ impl LoadEntry {
             tries: 0,
             id: None,
             dedup: None,
+            is_id_checked: false,
             missing: (size - sender) as u32,
             got: SmallVec::from_elem(0, size.div_ceil(WORD_BITS)),
         }

@@ -17,9 +17,9 @@ use super::mix::LoadKind;
 use super::rooms::RoomVisit;
 use super::run::LoadRun;
 use super::schedule::LoadAction;
-use super::session::{Asked, LoadLink, LoadSession};
+use super::session::{LoadLink, LoadSession, PendingAnswer};
 
-/// Before a refused or unanswered send is tried again, in µs.
+/// Before a refused or unanswered request is tried again, in µs, unless the node says when.
 const RETRY_US: u64 = 200_000;
 
 /// Most tries of a send.
@@ -27,9 +27,6 @@ const TRIES_MAX: u8 = 100;
 
 /// Ids of requests that belong to no entry, beyond the numbers of entries.
 const OWN_IDS: u64 = 1 << 52;
-
-/// Messages of a page that fills a gap.
-const GAP_PAGE: u32 = 200;
 
 /// The sessions, and the judge of what they see.
 #[derive(Debug)]
@@ -39,6 +36,8 @@ pub(super) struct LoadFleet {
     pub(super) sessions: Vec<LoadSession>,
     /// Requests that are due again, by the time in µs.
     retries: BTreeSet<(u64, u64)>,
+    /// Sessions that read history again, by the time in µs.
+    rereads: BTreeSet<(u64, u32)>,
     /// Users that were a room's visitors: nothing of that room is owed to them, nor stray.
     visitors: AHashSet<(u32, u32)>,
     /// Where changes of memberships go, by the user.
@@ -61,6 +60,7 @@ impl LoadFleet {
             ledger,
             sessions,
             retries: BTreeSet::new(),
+            rereads: BTreeSet::new(),
             visitors: AHashSet::default(),
             changes: Vec::new(),
             own_ids: OWN_IDS,
@@ -93,7 +93,7 @@ impl LoadFleet {
         let change = RoomVisit { number, user, room };
         let queue = self.changes.get(user as usize % self.changes.len().max(1));
         if queue.is_none_or(|queue| queue.try_send(change).is_err()) {
-            self.refused(number, "too many changes of memberships wait at the generator");
+            self.unsent(number, "too many changes of memberships wait at the generator");
         }
     }
 
@@ -112,9 +112,9 @@ impl LoadFleet {
         }
         entry.tries = tries.saturating_add(1);
         if session.write(self.run.frame(number, action, tries == 0)) {
-            session.asked.insert(number, Asked::Request(number));
+            session.asked.insert(number, PendingAnswer::Request(number));
         } else {
-            self.refused(number, "too many frames wait at a socket of the generator");
+            self.unsent(number, "too many frames wait at a socket of the generator");
         }
     }
 
@@ -123,7 +123,13 @@ impl LoadFleet {
         self.answered.notify_one();
     }
 
-    /// Notes a refusal that is final.
+    /// Notes a request that a full queue of the generator had no room for.
+    fn unsent(&mut self, number: u64, why: &str) {
+        self.ledger.figures.tell(|| format!("unsent: {why}"));
+        self.settle(number, LoadState::Unsent);
+    }
+
+    /// Notes a node's refusal that is final.
     pub(super) fn refused(&mut self, number: u64, why: &str) {
         self.ledger.figures.tell(|| format!("refused: {why}"));
         self.settle(number, LoadState::Refused);
@@ -200,6 +206,10 @@ impl LoadFleet {
             let Some((_, number)) = self.retries.pop_first() else { break };
             self.attempt(number);
         }
+        while self.rereads.first().is_some_and(|(due_us, _)| *due_us <= now_us) {
+            let Some((_, session)) = self.rereads.pop_first() else { break };
+            self.read_missed(session);
+        }
         self.ledger.retire(now_us);
     }
 
@@ -241,6 +251,7 @@ impl LoadFleet {
             return;
         }
         let arrival = LoadArrival {
+            kind: message.kind(),
             id: message.id(),
             dedup: message.dedup.as_deref(),
             is_recovered,
@@ -269,7 +280,13 @@ impl LoadFleet {
         let number = frame.data.and_then(|data| frame::number(data, &self.run.name));
         let is_first_connection = self.sessions[session as usize].connections <= 1;
         if let Some(number) = number {
-            let arrival = LoadArrival { is_first_connection, ..LoadArrival::default() };
+            let arrival = LoadArrival {
+                kind: LoadKind::Topic,
+                id: None,
+                dedup: None,
+                is_recovered: false,
+                is_first_connection,
+            };
             self.ledger.arrived(session, number, arrival, self.run.now_us());
         }
     }
@@ -287,23 +304,65 @@ impl LoadFleet {
         let Some(LoadCursor { cursor, resumed, reason, gaps }) = frame.fields() else { return };
         let state = &mut self.sessions[session as usize];
         state.cursor = Some(cursor);
-        let unfilled = std::mem::take(&mut state.unfilled);
-        let reload_due = std::mem::take(&mut state.reload_due);
-        gaps.into_iter().chain(unfilled).for_each(|gap| self.fill(session, gap, None));
-        if reload_due || resumed == Some(false) && reason.as_deref() != Some("no_cursor") {
-            self.load_inbox(session, None);
+        let is_first = !state.is_live
+            && !state.asked.values().any(|answer| matches!(answer, PendingAnswer::Topic));
+        let is_inbox_due = resumed == Some(false) && reason.as_deref() != Some("no_cursor");
+        let has_missed = !gaps.is_empty() || is_inbox_due;
+        state.unfilled.extend(gaps);
+        state.reload_due |= is_inbox_due;
+        if is_first || has_missed {
+            self.read_missed(session);
         }
-        let state = &self.sessions[session as usize];
-        if state.is_live || state.asked.values().any(|asked| matches!(asked, Asked::Topic)) {
+        if is_first {
+            self.watch_topic(session);
+        }
+    }
+
+    /// Asks for the session's topic. Without one it is live.
+    fn watch_topic(&mut self, session: u32) {
+        if !self.run.has_topics {
+            return self.live(session);
+        }
+        let (id, pattern) = (self.own_id(), self.run.pattern(session));
+        let frame = json!({"op": "subscribe", "id": id, "patterns": [pattern]}).to_string();
+        let state = &mut self.sessions[session as usize];
+        if !state.ask(id, frame, PendingAnswer::Topic) {
+            state.give_up("too many frames wait at its socket");
+        }
+    }
+
+    /// Reads from history what the session missed. Behind a loss its next cursor does that.
+    fn read_missed(&mut self, session: u32) {
+        let state = &mut self.sessions[session as usize];
+        if state.link.is_none() || self.is_over {
             return;
         }
-        if self.run.has_topics {
-            let (id, pattern) = (self.own_id(), self.run.pattern(session));
-            let frame = json!({"op": "subscribe", "id": id, "patterns": [pattern]}).to_string();
-            self.sessions[session as usize].ask(id, frame, Asked::Topic);
-        } else {
-            self.live(session);
+        let unfilled = std::mem::take(&mut state.unfilled);
+        if std::mem::take(&mut state.reload_due) {
+            self.load_inbox(session, None);
         }
+        unfilled.into_iter().for_each(|gap| self.fill(session, gap, None));
+    }
+
+    /// Reads history for a session, now or as soon as its queue may have room.
+    fn read_history(&mut self, session: u32, id: u64, frame: String, answer: PendingAnswer) {
+        if !self.sessions[session as usize].ask(id, frame, answer) {
+            self.rereads.insert((self.run.now_us() + RETRY_US, session));
+        }
+    }
+
+    /// Reads again what a node refused, when it says so. What it refuses for good is told.
+    fn read_again(&mut self, session: u32, answer: PendingAnswer, frame: &NodeFrame<'_>) {
+        let refusal: Option<LoadRefusal> = frame.fields();
+        if let Some(LoadRefusal { code, detail, .. }) =
+            refusal.as_ref().filter(|refusal| refusal.retry == "never")
+        {
+            let fault = || format!("history: session {session}: refused: {code}: {detail}");
+            return self.ledger.figures.tell(fault);
+        }
+        let due_us = self.run.now_us().saturating_add(retry_us(refusal.as_ref()));
+        self.sessions[session as usize].put_back(answer);
+        self.rereads.insert((due_us, session));
     }
 
     const fn own_id(&mut self) -> u64 {
@@ -330,12 +389,15 @@ impl LoadFleet {
 
     fn answer(&mut self, session: u32, id: u64, frame: &NodeFrame<'_>) {
         match self.sessions[session as usize].asked.remove(&id) {
-            Some(Asked::Request(number)) if frame.op == "error" => self.failed(number, frame),
-            Some(Asked::Request(number)) => self.acked(number, frame),
-            Some(Asked::Topic) if frame.op == "ok" => self.live(session),
-            Some(Asked::Topic) => self.unheard(session, frame),
-            Some(Asked::Gap(gap)) => self.page(session, gap, frame),
-            Some(Asked::Inbox) => self.inbox(session, frame),
+            Some(PendingAnswer::Request(number)) if frame.op == "error" => {
+                self.failed(number, frame);
+            }
+            Some(PendingAnswer::Request(number)) => self.acked(number, frame),
+            Some(PendingAnswer::Topic) if frame.op == "ok" => self.live(session),
+            Some(PendingAnswer::Topic) => self.unheard(session, frame),
+            Some(read) if frame.op == "error" => self.read_again(session, read, frame),
+            Some(PendingAnswer::Gap(gap)) => self.page(session, gap, frame),
+            Some(PendingAnswer::Inbox) => self.inbox(session, frame),
             None => {}
         }
     }
@@ -350,17 +412,18 @@ impl LoadFleet {
     }
 
     fn failed(&mut self, number: u64, frame: &NodeFrame<'_>) {
-        let Some(LoadRefusal { code, detail, retry, retry_after_ms }) = frame.fields() else {
+        let Some(refusal) = frame.fields::<LoadRefusal>() else {
             return self.settle(number, LoadState::Unknown);
         };
+        let LoadRefusal { code, detail, retry, .. } = &refusal;
         let is_unknown = code == "outcome_unknown";
         let state = if is_unknown { LoadState::Unknown } else { LoadState::Refused };
         let is_final = self.is_over || !self.run.comes_back || retry == "never";
         if is_final && !is_unknown {
             return self.refused(number, &format!("{code}: {detail}"));
         }
-        let wait_us = retry_after_ms.map_or(RETRY_US, |ms| ms.saturating_mul(1000));
-        self.retry(number, self.run.now_us().saturating_add(wait_us), state);
+        let due_us = self.run.now_us().saturating_add(retry_us(Some(&refusal)));
+        self.retry(number, due_us, state);
     }
 
     /// A topic that cannot be heard now is asked for again on a new connection.
@@ -368,23 +431,14 @@ impl LoadFleet {
         let refusal: Option<LoadRefusal> = frame.fields();
         let state = &mut self.sessions[session as usize];
         state.said = refusal.map(|refusal| format!("{}: {}", refusal.code, refusal.detail));
-        if let Some(link) = &state.link {
-            link.given_up.notify_one();
-        }
+        state.give_up("its topic is not heard");
     }
 
     /// Loads history above a position, up to a message or to the end, page by page.
-    fn fill(&mut self, session: u32, gap: LoadGap, page: Option<String>) {
+    fn fill(&mut self, session: u32, gap: LoadGap, page: Option<&str>) {
         let id = self.own_id();
-        let mut frame = json!({
-            "op": "history", "id": id, "conversation": gap.conversation, "limit": GAP_PAGE,
-        });
-        match (page, &gap.after) {
-            (Some(page), _) => frame["page"] = json!(page),
-            (None, Some(after)) => frame["after"] = json!(after),
-            (None, None) => {}
-        }
-        self.sessions[session as usize].ask(id, frame.to_string(), Asked::Gap(gap));
+        let frame = frame::gap_page(id, &gap, page);
+        self.read_history(session, id, frame, PendingAnswer::Gap(gap));
     }
 
     fn page(&mut self, session: u32, gap: LoadGap, frame: &NodeFrame<'_>) {
@@ -397,18 +451,14 @@ impl LoadFleet {
         let is_ours = messages.iter().any(|message| message.number(&self.run.name).is_some());
         messages.iter().for_each(|message| self.arrived(session, message, true));
         if next.is_some() && !is_behind && (gap.after.is_some() || is_ours) {
-            self.fill(session, gap, next);
+            self.fill(session, gap, next.as_deref());
         }
     }
 
     /// Loads what is of this run from every conversation.
-    fn load_inbox(&mut self, session: u32, page: Option<String>) {
+    fn load_inbox(&mut self, session: u32, page: Option<&str>) {
         let id = self.own_id();
-        let mut frame = json!({"op": "inbox", "id": id, "limit": 100});
-        if let Some(page) = page {
-            frame["page"] = json!(page);
-        }
-        self.sessions[session as usize].ask(id, frame.to_string(), Asked::Inbox);
+        self.read_history(session, id, frame::inbox_page(id, page), PendingAnswer::Inbox);
     }
 
     fn inbox(&mut self, session: u32, frame: &NodeFrame<'_>) {
@@ -419,7 +469,7 @@ impl LoadFleet {
             self.fill(session, gap, None);
         }
         if next.is_some() {
-            self.load_inbox(session, next);
+            self.load_inbox(session, next.as_deref());
         }
     }
 
@@ -435,3 +485,12 @@ impl LoadFleet {
         opening
     }
 }
+
+/// Until a refused request may be tried again, in µs.
+fn retry_us(refusal: Option<&LoadRefusal>) -> u64 {
+    let after_ms = refusal.and_then(|refusal| refusal.retry_after_ms);
+    after_ms.map_or(RETRY_US, |ms| ms.saturating_mul(1000))
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,14 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::mix::LoadKind;
 use crate::domain::MessageId;
+
+/// Messages of a page that fills a gap.
+const GAP_PAGE: u32 = 200;
+
+/// Conversations of a page of the inbox.
+const INBOX_PAGE: u32 = 100;
 
 /// A frame of a node, as far as a load reads it. What it does not read is not made a value of.
 #[derive(Debug, Deserialize)]
@@ -29,6 +36,8 @@ pub(super) struct NodeFrame<'a> {
 pub(super) struct LoadMessage<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
+    #[serde(borrow)]
+    conversation: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) dedup: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -116,6 +125,11 @@ impl LoadMessage<'_> {
         self.id.parse().ok()
     }
 
+    /// Which kind of send it is of.
+    pub(super) fn kind(&self) -> LoadKind {
+        if self.conversation.starts_with("room.") { LoadKind::Room } else { LoadKind::Dm }
+    }
+
     /// The number of its send, if it is of this run.
     pub(super) fn number(&self, run: &str) -> Option<u64> {
         number(self.body?, run)
@@ -149,6 +163,28 @@ pub(super) fn publish(number: u64, subject: &str, data: &str) -> String {
     format!(r#"{{"op":"publish","id":{number},"subject":"{subject}","data":{data}}}"#)
 }
 
+/// A page of history that fills a gap: the first one, or a further one.
+pub(super) fn gap_page(id: u64, gap: &LoadGap, page: Option<&str>) -> String {
+    let LoadGap { conversation, after, .. } = gap;
+    let mut frame =
+        json!({"op": "history", "id": id, "conversation": conversation, "limit": GAP_PAGE});
+    match (page, after) {
+        (Some(page), _) => frame["page"] = json!(page),
+        (None, Some(after)) => frame["after"] = json!(after),
+        (None, None) => {}
+    }
+    frame.to_string()
+}
+
+/// A page of the inbox: the first one, or a further one.
+pub(super) fn inbox_page(id: u64, page: Option<&str>) -> String {
+    let mut frame = json!({"op": "inbox", "id": id, "limit": INBOX_PAGE});
+    if let Some(page) = page {
+        frame["page"] = json!(page);
+    }
+    frame.to_string()
+}
+
 /// A page of history.
 pub(super) fn history(number: u64, conversation: &str, limit: u32) -> String {
     json!({"op": "history", "id": number, "conversation": conversation, "limit": limit}).to_string()
@@ -165,14 +201,15 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&sent).unwrap();
         assert_eq!((&value["nonce"], &value["fresh"]), (&json!("r-7"), &json!(true)));
         let frame = json!({"op": "message", "message": {
-            "id": "019a0000-0000-7000-8000-000000000001", "dedup": "d", "from": "a",
+            "id": "019a0000-0000-7000-8000-000000000001", "conversation": "room.a",
+            "dedup": "d", "from": "a",
             "body": value["body"],
         }});
         let text = frame.to_string();
         let read = NodeFrame::read(&text).unwrap();
         let message = read.message().unwrap();
         assert_eq!((message.number("r"), message.number("s")), (Some(7), None));
-        assert!(message.id().is_some());
+        assert_eq!((message.id().is_some(), message.kind()), (true, LoadKind::Room));
         let event = publish(8, "topic.t.x", &body);
         let event = event.replace("publish", "event");
         let read = NodeFrame::read(&event).unwrap();

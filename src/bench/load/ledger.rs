@@ -1,7 +1,7 @@
 //! What was asked for, to whom it is owed, and what came: the judge of a load.
 //!
-//! An entry is kept for ten seconds behind its answer, in which a repeat is recognised. One that is
-//! incomplete then is kept aside until it is complete or the load is over.
+//! An entry is kept for ten seconds behind its intended time. One that is incomplete then is kept
+//! aside until it is complete or the load is over. What comes of a forgotten one is a repeat.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -27,8 +27,10 @@ pub(super) const ENTRIES_MAX: usize = 2_000_000;
 const WORDS_MAX: usize = 5;
 
 /// What a delivery says of itself. An event has neither an id nor a mark.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct LoadArrival<'a> {
+    /// By its conversation, or by its being an event.
+    pub(super) kind: LoadKind,
     pub(super) id: Option<MessageId>,
     pub(super) dedup: Option<&'a str>,
     /// Whether it was read from history.
@@ -67,8 +69,8 @@ pub(super) struct LoadLedger {
     overdue: AHashMap<u64, LoadEntry>,
     /// The number of the newest that a session has of a sender and a kind.
     newest: AHashMap<(u32, u32, LoadKind), u64>,
-    /// The largest id of each sender.
-    last_ids: AHashMap<u32, MessageId>,
+    /// The send of each sender that has its largest id.
+    last_ids: AHashMap<u32, (u64, MessageId)>,
     order: OrderExempt,
     pub(super) figures: LoadFigures,
 }
@@ -90,6 +92,8 @@ pub(super) struct LoadFigures {
     /// Latencies of all deliveries.
     pub(super) all: LatencyRecorder,
     pub(super) second: SecondCounts,
+    /// Requests that a queue of the generator had no room for, those of the warm-up included.
+    pub(super) unsent: u64,
     /// Requests without an answer.
     pub(super) unanswered: usize,
     /// The first faults, in words.
@@ -108,6 +112,7 @@ impl LoadFigures {
             latencies: vec![latencies; LoadKind::ALL.len()],
             all: LatencyRecorder::new(),
             second,
+            unsent: 0,
             unanswered: 0,
             words: Vec::new(),
         }
@@ -205,6 +210,7 @@ impl LoadLedger {
         match state {
             LoadState::Refused => counts.refused += 1,
             LoadState::Unknown => counts.unknown += 1,
+            LoadState::Unsent => self.figures.unsent += 1,
             LoadState::Acked if measured => {
                 counts.acked += 1;
                 self.figures.second.acked += 1;
@@ -237,9 +243,8 @@ impl LoadLedger {
         now_us: u64,
     ) {
         let population = self.population;
-        let kind = if arrival.id.is_some() { LoadKind::Dm } else { LoadKind::Topic };
         let Some(entry) = self.entry(number) else {
-            return self.repeat(kind, session, number, true);
+            return self.repeat(arrival.kind, session, number, true);
         };
         let kind = entry.kind();
         let place = population.place(entry.audience(&population), session);
@@ -326,39 +331,44 @@ impl LoadLedger {
         while self.entries.front().is_some_and(|entry| entry.intended_us + KEPT_US < now_us) {
             self.retire_first();
         }
-        self.overdue.retain(|_, entry| !entry.is_complete());
+        let complete: Vec<_> = self.overdue.extract_if(|_, entry| entry.is_complete()).collect();
+        complete.into_iter().for_each(|(number, mut entry)| self.check_id(number, &mut entry));
     }
 
     fn retire_first(&mut self) {
-        let Some(entry) = self.entries.pop_front() else { return };
+        let Some(mut entry) = self.entries.pop_front() else { return };
         let number = self.first;
         self.first += 1;
-        self.check_id(number, &entry);
+        self.check_id(number, &mut entry);
         if !entry.is_complete() {
             self.overdue.insert(number, entry);
         }
     }
 
     /// Ids follow the order of the sends of a session that has neither come back nor tried again.
-    fn check_id(&mut self, number: u64, entry: &LoadEntry) {
+    /// One that was answered late is compared with the later sends that were checked before it.
+    fn check_id(&mut self, number: u64, entry: &mut LoadEntry) {
         let LoadAction { from, kind, .. } = entry.action;
-        let Some(id) = entry.id.filter(|_| entry.tries == 1) else { return };
+        let Some(id) = entry.id.filter(|_| entry.tries == 1 && !entry.is_id_checked) else {
+            return;
+        };
+        entry.is_id_checked = true;
         if self.order.came_back.contains(&from) {
             return;
         }
-        let last = self.last_ids.entry(from).or_insert(id);
-        if id >= *last {
-            *last = id;
-        } else {
+        let (last_number, last_id) = self.last_ids.entry(from).or_insert((number, id));
+        let is_in_order = (number >= *last_number) == (id >= *last_id);
+        if is_in_order && number >= *last_number {
+            (*last_number, *last_id) = (number, id);
+        } else if !is_in_order {
             self.figures.of(kind).out_of_order += 1;
             self.tell("out_of_order", kind, from, number);
         }
     }
 
-    /// Acknowledged deliveries that have not come within ten seconds, so far.
+    /// Acknowledged deliveries to sessions that are there, that have not come within ten seconds.
     pub(super) fn overdue(&self) -> u64 {
-        let acked = self.overdue.values().filter(|entry| entry.state == LoadState::Acked);
-        acked.map(|entry| u64::from(entry.missing)).sum()
+        self.overdue.values().map(|entry| self.owed(entry) as u64).sum()
     }
 
     /// Whether everything is answered, and delivered to all sessions that are there.
@@ -368,6 +378,9 @@ impl LoadLedger {
     }
 
     fn owed(&self, entry: &LoadEntry) -> usize {
+        if entry.state == LoadState::Acked && self.order.gone.is_empty() {
+            return entry.missing as usize;
+        }
         let missing = entry.missing_sessions(&self.population);
         missing.iter().filter(|session| !self.order.gone.contains(session)).count()
     }
@@ -385,7 +398,8 @@ impl LoadLedger {
         }
         let mut overdue: Vec<_> = self.overdue.drain().collect();
         overdue.sort_unstable_by_key(|(number, _)| *number);
-        for (number, entry) in overdue {
+        for (number, mut entry) in overdue {
+            self.check_id(number, &mut entry);
             self.miss(number, &entry);
         }
     }

@@ -9,6 +9,7 @@ mod fleet;
 mod frame;
 mod ledger;
 mod mix;
+mod opening;
 mod picture;
 mod population;
 mod report;
@@ -27,13 +28,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::costs::CostMeter;
 pub use self::costs::WatchedProcess;
-use self::drive::{Drive, Driven};
+use self::drive::{Drive, DriveOutcome};
 use self::fleet::{LoadFleet, SharedFleet};
 use self::ledger::LoadLedger;
 pub use self::mix::{LoadKind, LoadMix};
@@ -46,18 +45,15 @@ use self::seconds::NodeMetrics;
 pub use self::servers::LoadServers;
 use self::servers::StartedServers;
 pub use self::verdict::LoadBounds;
-use self::verdict::{GeneratorLags, Judged};
-use self::watch::{OnSecond, Watch, WatchSignals, Watched};
+use self::verdict::{GeneratorLags, LoadEvidence};
+use self::watch::{OnSecond, Watch, WatchRecord, WatchSignals};
 use super::clients::LoadTokens;
 use super::error::BenchError;
 use super::preflight::{check_nodes, check_redis, check_sockets};
 
-/// Most sessions that connect at once.
-const CONNECTING_MAX: usize = 64;
-
-/// What a session may take to connect, all of them together at least a minute: users' tokens have to
-/// last for it.
-const CONNECT_S: u64 = 60;
+/// Seconds that users' tokens have to last beside the times of the load: sessions open in them. All
+/// of them may take longer, and a node refuses a token that ended meanwhile, which ends the run.
+const TOKENS_SPARE_S: u64 = 60;
 
 /// Without anything owed, a repeat may still come within this time.
 const QUIET: Duration = Duration::from_millis(300);
@@ -96,7 +92,7 @@ pub struct LoadUsers {
 
 /// What is watched beside the load.
 #[derive(Debug, Clone, Default)]
-pub struct LoadWatched {
+pub struct CostSources {
     /// Processes.
     pub processes: Vec<WatchedProcess>,
     /// Redis servers; nodes that are started for the load use them as shards.
@@ -127,7 +123,7 @@ pub struct LoadBench {
     /// What must hold.
     pub bounds: LoadBounds,
     /// What is watched.
-    pub watched: LoadWatched,
+    pub watched: CostSources,
 }
 
 impl LoadBench {
@@ -145,7 +141,7 @@ impl LoadBench {
         }
         let ledger = LoadLedger::new(self.population, self.bounds.late, self.comes_back);
         let fleet: SharedFleet = Arc::new(Mutex::new(LoadFleet::new(run, ledger)));
-        open(&fleet).await?;
+        opening::open_sessions(&fleet, opening::OPEN_TIMEOUT).await?;
         if self.mix.has(LoadKind::Join) {
             let changes = rooms::start_changes(&fleet, &service);
             fleet.lock().change_by(changes);
@@ -166,7 +162,7 @@ impl LoadBench {
         &self,
         fleet: &SharedFleet,
         signals: &WatchSignals,
-    ) -> Result<Driven, BenchError> {
+    ) -> Result<DriveOutcome, BenchError> {
         let drive = Drive {
             mix: self.mix,
             population: self.population,
@@ -220,7 +216,7 @@ impl LoadBench {
 
     fn users(&self) -> Result<Vec<users::LoadUser>, BenchError> {
         let LoadTimes { warm_up, load, settle } = self.times;
-        let seconds = (warm_up + load + settle).as_secs() + CONNECT_S;
+        let seconds = (warm_up + load + settle).as_secs() + TOKENS_SPARE_S;
         match &self.users.file {
             Some(file) => users::read(file, self.population.users, seconds),
             None => Ok(users::minted(self.population.users)),
@@ -244,11 +240,11 @@ impl LoadBench {
         &self,
         figures: &ledger::LoadFigures,
         began: SystemTime,
-        driven: Driven,
-        watched: Watched,
+        driven: DriveOutcome,
+        watched: WatchRecord,
     ) -> LoadReport {
         let lags = GeneratorLags { ticks: watched.lag, sends: driven.send_lag };
-        let judged = Judged {
+        let evidence = LoadEvidence {
             figures,
             lags: &lags,
             bounds: &self.bounds,
@@ -270,35 +266,8 @@ impl LoadBench {
             duration_ms: self.times.load.as_millis() as u64,
         };
         let seen = (watched.costs, watched.seconds);
-        LoadReport::new(settings, judged.judge(), figures, &lags, seen)
+        LoadReport::new(settings, evidence.judge(), figures, &lags, seen)
     }
-}
-
-/// Opens all sessions. One that cannot be opened ends the run.
-async fn open(fleet: &SharedFleet) -> Result<(), BenchError> {
-    let permits = Arc::new(Semaphore::new(CONNECTING_MAX));
-    let mut opening = JoinSet::new();
-    let sessions = fleet.lock().run.population.sessions();
-    for session in 0..sessions {
-        let (permits, fleet) = (Arc::clone(&permits), Arc::clone(fleet));
-        opening.spawn(async move {
-            let _permit = permits.acquire().await;
-            let opened = fleet.lock().opening(session);
-            tokio::spawn(connection::keep(Arc::clone(&fleet), session));
-            let ended = || Err("the run was ended".into());
-            (session, opened.await.unwrap_or_else(|_| ended()))
-        });
-    }
-    while let Some(opened) = opening.join_next().await {
-        let opened = opened.map_err(|error| BenchError::Answer(error.to_string()))?;
-        if let (session, Err(why)) = opened {
-            let run = Arc::clone(&fleet.lock().run);
-            let url = &run.urls[session as usize % run.urls.len()];
-            let user = run.user(session).id.as_str();
-            return Err(BenchError::Input(format!("cannot connect to {url} as {user}: {why}")));
-        }
-    }
-    Ok(())
 }
 
 /// Waits until all is answered and delivered, for a time at most.

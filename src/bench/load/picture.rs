@@ -4,12 +4,6 @@ use super::report::LoadReport;
 use super::seconds::LoadSecond;
 use crate::bench::chart::{Axis, Chart, Panel, Scale, Series, SeriesStyle};
 
-/// The heights of the two charts: of one panel, and of two.
-const CURVE_HEIGHT: u32 = 450;
-const TIME_HEIGHT: u32 = 580;
-
-const WIDTH: u32 = 800;
-
 fn line(name: &str, color: usize, points: Vec<(f64, f64)>) -> Series {
     Series { name: name.into(), color, style: SeriesStyle::Line, points }
 }
@@ -21,16 +15,7 @@ fn panel(label: &str, scale: Scale, series: Vec<Series>) -> Panel {
 impl LoadReport {
     /// An SVG document of both charts.
     pub fn to_svg(&self) -> String {
-        let charts = [(self.curve_chart(), 0), (self.time_chart(), CURVE_HEIGHT)];
-        let height = CURVE_HEIGHT + TIME_HEIGHT;
-        // An SVG inside another one has a place of its own.
-        let placed = charts
-            .map(|(chart, y)| chart.to_svg().replacen("<svg ", &format!("<svg y=\"{y}\" "), 1));
-        format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
-             viewBox=\"0 0 {WIDTH} {height}\">\n{}</svg>\n",
-            placed.concat()
-        )
+        self.curve_chart().to_svg_above(&self.time_chart())
     }
 
     fn curve_chart(&self) -> Chart {

@@ -50,13 +50,15 @@ pub struct LoadKindReport {
     pub answer_p99_us: u64,
 }
 
-/// The generator's own lags.
+/// The generator's own lags, and what it could not send.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct LoadLags {
     /// The 99th percentile of how late its timers are.
     pub generator_lag_p99_us: u64,
     /// That of the time from the intended time of a send to the send; 0 in a closed loop.
     pub send_lag_p99_us: u64,
+    /// Requests that a queue of the generator had no room for: no node saw them.
+    pub unsent: u64,
 }
 
 /// The report.
@@ -116,6 +118,7 @@ impl LoadReport {
             lags: LoadLags {
                 generator_lag_p99_us: lags.ticks.quantile_us(P99),
                 send_lag_p99_us: lags.sends.quantile_us(P99),
+                unsent: figures.unsent,
             },
             costs,
             kinds: kinds.map(|kind| (kind.name(), kind_report(figures, kind))).collect(),
@@ -152,7 +155,7 @@ impl LoadReport {
     }
 
     fn cost_lines(&self) -> Vec<String> {
-        let LoadLags { generator_lag_p99_us, send_lag_p99_us } = self.lags;
+        let LoadLags { generator_lag_p99_us, send_lag_p99_us, unsent } = self.lags;
         let SessionCounts { closed, reconnects, recovered, missed } = self.sessions;
         let LoadCosts { generator_cpu_s, redis_cpu_s, generator_share, processes, .. } =
             &self.costs;
@@ -171,7 +174,7 @@ impl LoadReport {
         lines.extend(redis_cpu_s.map(|cpu_s| cpu("redis", cpu_s)));
         let share = generator_share.map(|share| format!(", {share:.2} of the servers'"));
         lines.push(format!(
-            "{}{}; p99 of its lags: timers {:.1} ms, sends {:.1} ms",
+            "{}{}; p99 of its lags: timers {:.1} ms, sends {:.1} ms; unsent {unsent}",
             cpu("generator", *generator_cpu_s),
             share.unwrap_or_default(),
             generator_lag_p99_us as f64 / 1000.0,

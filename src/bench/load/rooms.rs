@@ -7,6 +7,7 @@ use ahash::AHashSet;
 use hyper::{Method, StatusCode};
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 
 use super::fleet::SharedFleet;
@@ -38,25 +39,38 @@ pub(super) struct RoomVisit {
 
 /// Makes all rooms with their members.
 pub(super) async fn make_rooms(run: &LoadRun, token: &str) -> Result<(), BenchError> {
-    let mut backend = Backend::connect_as(&run.urls[0], token).await.map_err(|error| {
-        BenchError::Input(format!("cannot connect to {} to make rooms: {error}", run.urls[0]))
+    let url = &run.urls[0];
+    let connected = timeout(ANSWER_TIMEOUT, Backend::connect_as(url, token)).await;
+    let mut backend = connected.unwrap_or_else(no_answer).map_err(|error| {
+        BenchError::Input(format!("cannot connect to {url} to make rooms: {error}"))
     })?;
     for room in 0..run.population.rooms() {
         let path = format!("/v1/rooms/{}", run.room(room));
-        backend.put(&path, "{}").await?;
+        let made = timeout(ANSWER_TIMEOUT, backend.put(&path, "{}")).await;
+        made.unwrap_or_else(no_answer).map_err(|error| unmade(url, &path, &error))?;
         let users: Vec<_> = run.population.members(room).collect();
         for users in users.chunks(MEMBERS_A_REQUEST) {
             let member = |user: &u32| json!({"user": run.users[*user as usize].id.as_str()});
             let members: Vec<_> = users.iter().map(member).collect();
             let body = json!({"members": members}).to_string();
-            let (status, answer) =
-                backend.ask(Method::PUT, &format!("{path}/members"), &body).await?;
+            let path = format!("{path}/members");
+            let answer = timeout(ANSWER_TIMEOUT, backend.ask(Method::PUT, &path, &body)).await;
+            let answer = answer.unwrap_or_else(no_answer);
+            let (status, answer) = answer.map_err(|error| unmade(url, &path, &error))?;
             if status != StatusCode::OK || answer.contains("\"code\":") {
-                return Err(BenchError::Answer(format!("{path}/members: {status} {answer}")));
+                return Err(BenchError::Answer(format!("{path}: {status} {answer}")));
             }
         }
     }
     Ok(())
+}
+
+fn no_answer<T>(_elapsed: Elapsed) -> Result<T, BenchError> {
+    Err(BenchError::Answer(format!("no answer within {ANSWER_TIMEOUT:?}")))
+}
+
+fn unmade(url: &str, path: &str, error: &BenchError) -> BenchError {
+    BenchError::Input(format!("cannot make rooms at {url}: {path}: {error}"))
 }
 
 /// Starts the connections that change memberships; returns where changes go, by the user.
@@ -65,8 +79,9 @@ pub(super) fn start_changes(fleet: &SharedFleet, token: &str) -> Vec<mpsc::Sende
         let (changes, queue) = mpsc::channel(CHANGES_MAX);
         let run = Arc::clone(&fleet.lock().run);
         let (inside, backend) = (AHashSet::default(), None);
-        let desk = Memberships { run, token: token.to_owned(), node: place, backend, inside };
-        tokio::spawn(desk.work(queue, Arc::clone(fleet)));
+        let memberships =
+            Memberships { run, token: token.to_owned(), node: place, backend, inside };
+        tokio::spawn(memberships.work(queue, Arc::clone(fleet)));
         changes
     };
     (0..CONNECTIONS).map(start).collect()
@@ -114,8 +129,7 @@ impl Memberships {
         let user = self.run.users[change.user as usize].id.as_str();
         let path = format!("/v1/rooms/{}/members/{user}", self.run.room(change.room));
         let answer = timeout(ANSWER_TIMEOUT, self.ask(method, &path)).await;
-        let answer =
-            answer.unwrap_or_else(|_elapsed| Err(BenchError::Answer("no answer in time".into())));
+        let answer = answer.unwrap_or_else(no_answer);
         match &answer {
             Ok((status, _)) if status.is_success() => {
                 if !self.inside.remove(&place) {

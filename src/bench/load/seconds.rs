@@ -22,7 +22,7 @@ pub struct LoadSecond {
     pub acked: u64,
     /// Deliveries that came in it.
     pub delivered: u64,
-    /// Acknowledged deliveries that have not come within ten seconds, up to here.
+    /// Acknowledged deliveries to sessions that are there, ten seconds late at its end.
     pub overdue: u64,
     /// Sessions that are connected and live.
     pub live: usize,
@@ -59,9 +59,9 @@ pub(super) struct NodeMetrics {
     last: Vec<Option<Counts>>,
 }
 
-/// What one node said.
+/// What one node sample.
 #[derive(Debug, Clone, Copy, Default)]
-struct Said {
+struct MetricsSample {
     counts: Counts,
     watermark_lag_s: f64,
     sessions: u64,
@@ -84,17 +84,17 @@ impl NodeMetrics {
             asking.spawn(async move { (place, ask(&operator).await) });
         }
         let (mut second, mut events) = (NodesSecond::default(), Counts::default());
-        while let Some(said) = asking.join_next().await {
-            let Ok((place, Some(said))) = said else { continue };
+        while let Some(answer) = asking.join_next().await {
+            let Ok((place, Some(sample))) = answer else { continue };
             second.nodes += 1;
-            second.sessions += said.sessions;
-            second.watermark_lag_s = second.watermark_lag_s.max(said.watermark_lag_s);
+            second.sessions += sample.sessions;
+            second.watermark_lag_s = second.watermark_lag_s.max(sample.watermark_lag_s);
             // One that was started again counts from zero.
-            let last = self.last[place].filter(|last| last.all <= said.counts.all);
+            let last = self.last[place].filter(|last| last.all <= sample.counts.all);
             let first =
-                if self.last[place].is_some() { last.unwrap_or_default() } else { said.counts };
-            events = events.plus(said.counts.since(first));
-            self.last[place] = Some(said.counts);
+                if self.last[place].is_some() { last.unwrap_or_default() } else { sample.counts };
+            events = events.plus(sample.counts.since(first));
+            self.last[place] = Some(sample.counts);
         }
         second.node_events = events.all;
         second.useful_share = events.useful_share();
@@ -102,21 +102,25 @@ impl NodeMetrics {
     }
 }
 
-async fn ask(operator: &str) -> Option<Said> {
+async fn ask(operator: &str) -> Option<MetricsSample> {
     let answer = timeout(METRICS_TIMEOUT, http_get(operator, "/metrics")).await.ok()?;
-    answer.ok().filter(|(status, _)| *status == 200).map(|(_, text)| said(&text))
+    answer.ok().filter(|(status, _)| *status == 200).map(|(_, text)| MetricsSample::read(&text))
 }
 
-fn said(metrics: &str) -> Said {
-    let mut said = Said::default();
-    said.counts.read(metrics);
-    let sample = |name: &str| {
-        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.and_then(|value| value.trim().parse::<f64>().ok()).unwrap_or_default()
-    };
-    said.watermark_lag_s = sample("narrowcast_watermark_lag_seconds");
-    said.sessions = sample("narrowcast_sessions") as u64;
-    said
+impl MetricsSample {
+    fn read(metrics: &str) -> Self {
+        let mut sample = Self::default();
+        sample.counts.read(metrics);
+        sample.watermark_lag_s = value(metrics, "narrowcast_watermark_lag_seconds");
+        sample.sessions = value(metrics, "narrowcast_sessions") as u64;
+        sample
+    }
+}
+
+/// The value of a metric without labels; 0 if it is not there.
+fn value(metrics: &str, name: &str) -> f64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.trim().parse().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -128,7 +132,7 @@ mod tests {
         let text = "# TYPE narrowcast_sessions gauge\nnarrowcast_sessions 12\n\
                     narrowcast_sessions_x 3\nnarrowcast_watermark_lag_seconds 0.25\n\
                     narrowcast_bus_received_total{outcome=\"useful\",class=\"user\"} 7\n";
-        let said = said(text);
-        assert_eq!((said.sessions, said.counts.all, said.watermark_lag_s), (12, 7, 0.25));
+        let sample = MetricsSample::read(text);
+        assert_eq!((sample.sessions, sample.counts.all, sample.watermark_lag_s), (12, 7, 0.25));
     }
 }

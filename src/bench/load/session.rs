@@ -1,19 +1,18 @@
 //! One session of a load: its connection, its cursor, and what it has asked for.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use ahash::AHashMap;
 use tokio::sync::mpsc::Sender;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::frame::LoadGap;
 use crate::client::{Keepalive, KeepaliveAction};
 
-/// What a session waits for.
+/// What an answer is for.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(super) enum PendingAnswer {
     /// The answer to a request of the load.
     Request(u64),
     /// That its topic is heard.
@@ -29,8 +28,8 @@ pub(super) enum Asked {
 pub(super) struct LoadLink {
     /// Frames to be written.
     pub(super) frames: Sender<String>,
-    /// Told when the connection has to be given up.
-    pub(super) given_up: Arc<Notify>,
+    /// Told why the connection has to be given up. The first reason counts.
+    pub(super) given_up: Sender<&'static str>,
     pub(super) keepalive: Keepalive,
 }
 
@@ -44,9 +43,9 @@ pub(super) struct LoadSession {
     pub(super) connections: u32,
     pub(super) cursor: Option<String>,
     /// Requests that were sent, by the id that their answers carry.
-    pub(super) asked: AHashMap<u64, Asked>,
-    /// What its history still has to fill, and whether its inbox has to be loaded: a connection
-    /// ended meanwhile.
+    pub(super) asked: AHashMap<u64, PendingAnswer>,
+    /// What its history still has to fill, and whether its inbox has to be loaded: a read was
+    /// refused or not queued, or its connection ended.
     pub(super) unfilled: Vec<LoadGap>,
     pub(super) reload_due: bool,
     /// Requests that wait for a connection.
@@ -65,10 +64,42 @@ impl LoadSession {
         self.link.as_ref().is_some_and(|link| link.frames.try_send(frame).is_ok())
     }
 
-    /// Sends a request of its own, which belongs to no entry.
-    pub(super) fn ask(&mut self, id: u64, frame: String, asked: Asked) {
-        if self.write(frame) {
-            self.asked.insert(id, asked);
+    /// Sends a request of its own, which belongs to no entry; returns whether it was queued.
+    pub(super) fn ask(&mut self, id: u64, frame: String, answer: PendingAnswer) -> bool {
+        let is_queued = self.write(frame);
+        if is_queued {
+            self.asked.insert(id, answer);
+        } else {
+            self.put_back(answer);
+        }
+        is_queued
+    }
+
+    /// Keeps a read of history for another try; returns the number of a request of the load.
+    pub(super) fn put_back(&mut self, answer: PendingAnswer) -> Option<u64> {
+        match answer {
+            PendingAnswer::Request(number) => return Some(number),
+            PendingAnswer::Gap(gap) => self.unfilled.push(gap),
+            PendingAnswer::Inbox => self.reload_due = true,
+            PendingAnswer::Topic => {}
+        }
+        None
+    }
+
+    /// Gives up the connection for a reason.
+    pub(super) fn give_up(&self, why: &'static str) {
+        if let Some(link) = &self.link {
+            // A full channel has a reason already.
+            let _has_one = link.given_up.try_send(why);
+        }
+    }
+
+    /// What it lacks to be live, in words.
+    pub(super) const fn missing(&self) -> &'static str {
+        match (&self.link, &self.cursor) {
+            (None, _) => "connection",
+            (Some(_), None) => "cursor",
+            (Some(_), Some(_)) => "answer to its subscription",
         }
     }
 
@@ -88,7 +119,7 @@ impl LoadSession {
                 // A full queue is silence too, and is given up in the end.
                 let _queued = link.frames.try_send(r#"{"op":"ping"}"#.into());
             }
-            KeepaliveAction::Gone => link.given_up.notify_one(),
+            KeepaliveAction::Gone => self.give_up("the node is silent"),
         }
     }
 
@@ -96,15 +127,8 @@ impl LoadSession {
     pub(super) fn lost(&mut self) -> Vec<u64> {
         self.link = None;
         self.is_live = false;
-        let mut unanswered = Vec::new();
-        for (_, asked) in self.asked.drain() {
-            match asked {
-                Asked::Request(number) => unanswered.push(number),
-                Asked::Gap(gap) => self.unfilled.push(gap),
-                Asked::Inbox => self.reload_due = true,
-                Asked::Topic => {}
-            }
-        }
+        let answers = std::mem::take(&mut self.asked).into_values();
+        let mut unanswered: Vec<_> = answers.filter_map(|answer| self.put_back(answer)).collect();
         unanswered.sort_unstable();
         unanswered
     }
@@ -118,11 +142,11 @@ mod tests {
     fn what_history_had_to_fill_is_kept_for_the_next_connection() {
         let gap = LoadGap { conversation: "dm.a.b".into(), after: Some("x".into()), before: None };
         let mut session = LoadSession::default();
-        session.asked.insert(9, Asked::Request(9));
-        session.asked.insert(3, Asked::Request(3));
-        session.asked.insert(1, Asked::Gap(gap));
-        session.asked.insert(2, Asked::Inbox);
-        session.asked.insert(4, Asked::Topic);
+        session.asked.insert(9, PendingAnswer::Request(9));
+        session.asked.insert(3, PendingAnswer::Request(3));
+        session.asked.insert(1, PendingAnswer::Gap(gap));
+        session.asked.insert(2, PendingAnswer::Inbox);
+        session.asked.insert(4, PendingAnswer::Topic);
         assert_eq!(session.lost(), [3, 9]);
         assert_eq!((session.unfilled.len(), session.reload_due), (1, true));
         assert!(session.asked.is_empty() && !session.is_live);

@@ -29,7 +29,7 @@ pub enum LoadVerdict {
     /// A bound does not hold.
     #[serde(rename = "failed")]
     Failed,
-    /// The generator was late by itself, so its figures say nothing of the nodes.
+    /// The generator was late by itself or could not send, so its figures say nothing of the nodes.
     #[serde(rename = "generator saturated")]
     Saturated,
 }
@@ -55,7 +55,7 @@ pub(super) struct GeneratorLags {
 }
 
 /// What is judged.
-pub(super) struct Judged<'a> {
+pub(super) struct LoadEvidence<'a> {
     pub(super) figures: &'a LoadFigures,
     pub(super) lags: &'a GeneratorLags,
     pub(super) bounds: &'a LoadBounds,
@@ -77,13 +77,14 @@ fn beyond_zero(name: &str, found: u64) -> Option<String> {
     (found > 0).then(|| format!("{name}: {found}, at most 0"))
 }
 
-impl Judged<'_> {
+impl LoadEvidence<'_> {
     /// The verdict, and each bound that does not hold.
     pub(super) fn judge(&self) -> (LoadVerdict, Vec<String>) {
         let lag = self.bounds.lag;
         let mut failures: Vec<_> = beyond("generator_lag", &self.lags.ticks, lag)
             .into_iter()
             .chain(beyond("send_lag", &self.lags.sends, lag))
+            .chain(beyond_zero("unsent by the generator", self.figures.unsent))
             .collect();
         let is_saturated = !failures.is_empty();
         failures.extend(self.ended_early.map(ToOwned::to_owned));
@@ -97,7 +98,7 @@ impl Judged<'_> {
     }
 
     fn faults(&self, failures: &mut Vec<String>) {
-        let Judged { figures, bounds, comes_back, .. } = self;
+        let LoadEvidence { figures, bounds, comes_back, .. } = self;
         let all = figures.counts.delivered_kinds();
         let events = figures.counts.of(LoadKind::Topic);
         // An event has no nonce, so it is not tried again when its connection ends.
@@ -109,10 +110,13 @@ impl Judged<'_> {
         failures.extend(beyond_zero("out_of_order", all.out_of_order));
         failures.extend(beyond_zero("stray", all.stray));
         failures.extend(beyond_zero("unknown", all.unknown - untried.unknown));
-        failures.extend(beyond_zero("refused", all.refused - untried.refused));
+        failures.extend(beyond_zero("refused by nodes", all.refused - untried.refused));
         for other in others {
             failures.extend(beyond_zero(&format!("{} unknown", other.name()), kind(other).unknown));
-            failures.extend(beyond_zero(&format!("{} refused", other.name()), kind(other).refused));
+            failures.extend(beyond_zero(
+                &format!("{} refused by nodes", other.name()),
+                kind(other).refused,
+            ));
         }
         if !comes_back {
             failures.extend(beyond_zero("repeated", all.repeated));
@@ -122,5 +126,42 @@ impl Judged<'_> {
             failures.push("acked: 0, at least 1".into());
         }
         failures.extend(beyond("latency", &figures.all, bounds.p99));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ledger::LoadLedger;
+    use super::super::population::LoadPopulation;
+    use super::*;
+
+    /// The verdict and the first bound that does not hold, of a load with such counts of messages.
+    fn judged(refused: u64, unsent: u64) -> (LoadVerdict, String) {
+        let population =
+            LoadPopulation { users: 2, devices: 1, room_members: 2, topic_watchers: 2 };
+        let second = Duration::from_secs(1);
+        let mut ledger = LoadLedger::new(population, second, false);
+        let counts = ledger.figures.counts.of_mut(LoadKind::Dm);
+        (counts.acked, counts.refused) = (1, refused);
+        ledger.figures.unsent = unsent;
+        let lags = GeneratorLags { ticks: LatencyRecorder::new(), sends: LatencyRecorder::new() };
+        let evidence = LoadEvidence {
+            figures: &ledger.figures,
+            lags: &lags,
+            bounds: &LoadBounds { p99: second, late: second, lag: second },
+            comes_back: false,
+            ended_early: None,
+        };
+        let (verdict, failures) = evidence.judge();
+        (verdict, failures.into_iter().next().unwrap_or_default())
+    }
+
+    #[test]
+    fn refusals_of_nodes_and_a_full_queue_of_the_generator_are_told_apart() {
+        assert_eq!(judged(0, 0), (LoadVerdict::Passed, String::new()));
+        let by_nodes = "refused by nodes: 3, at most 0".to_owned();
+        assert_eq!(judged(3, 0), (LoadVerdict::Failed, by_nodes));
+        let by_generator = "unsent by the generator: 2, at most 0".to_owned();
+        assert_eq!(judged(3, 2), (LoadVerdict::Saturated, by_generator));
     }
 }

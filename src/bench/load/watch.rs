@@ -35,6 +35,8 @@ pub(super) struct Watch {
     /// How late its ticks are.
     lag: LatencyRecorder,
     seconds: Vec<LoadSecond>,
+    /// When the next second ends, in seconds since the load began.
+    next_second_s: f64,
     /// When the load began, behind the warm-up.
     began: Option<Instant>,
     signals: Arc<WatchSignals>,
@@ -48,7 +50,7 @@ pub(super) struct WatchSignals {
 }
 
 /// What a watch saw.
-pub(super) struct Watched {
+pub(super) struct WatchRecord {
     pub(super) costs: LoadCosts,
     pub(super) lag: LatencyRecorder,
     pub(super) seconds: Vec<LoadSecond>,
@@ -82,6 +84,7 @@ impl Watch {
             on_second,
             lag: LatencyRecorder::new(),
             seconds: Vec::new(),
+            next_second_s: 1.0,
             began: None,
             signals: Arc::clone(&signals),
         };
@@ -89,10 +92,10 @@ impl Watch {
     }
 
     /// Watches until it is told that the load is over.
-    pub(super) async fn run(mut self) -> Result<Watched, BenchError> {
+    pub(super) async fn run(mut self) -> Result<WatchRecord, BenchError> {
         let mut ticks = interval_at(Instant::now() + TICK, TICK);
-        // A late tick is late by itself, and does not make the next one early.
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // A standstill counts as often as ticks fell into it.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let (mut count, signals) = (0_u32, Arc::clone(&self.signals));
         loop {
             let due = tokio::select! {
@@ -106,7 +109,7 @@ impl Watch {
             }
         }
         self.finish_second().await;
-        Ok(Watched { costs: self.meter.end().await?, lag: self.lag, seconds: self.seconds })
+        Ok(WatchRecord { costs: self.meter.end().await?, lag: self.lag, seconds: self.seconds })
     }
 
     async fn tick(&mut self, due: Instant) -> Result<(), BenchError> {
@@ -116,7 +119,6 @@ impl Watch {
             let begin = *self.signals.begin.lock();
             if let Some(begin) = begin.filter(|begin| *begin <= now) {
                 self.meter.begin().await?;
-                self.take_second(0.0);
                 self.began = Some(begin);
                 self.read_metrics();
             }
@@ -124,9 +126,11 @@ impl Watch {
         };
         self.lag.record(now.saturating_duration_since(due));
         let elapsed = now.saturating_duration_since(began).as_secs_f64();
-        if elapsed >= (self.seconds.len() + 1) as f64 && self.seconds.len() < SECONDS_MAX {
+        if elapsed >= self.next_second_s && self.seconds.len() < SECONDS_MAX {
             self.meter.read();
             self.second(elapsed).await;
+            // Seconds that a standstill took are one.
+            self.next_second_s = elapsed.round() + 1.0;
         }
         Ok(())
     }

@@ -9,8 +9,8 @@ use clap::{ArgGroup, Args};
 use super::failure;
 
 use crate::bench::{
-    LoadBench, LoadBounds, LoadMix, LoadPace, LoadPopulation, LoadReport, LoadSecond, LoadServers,
-    LoadTimes, LoadUsers, LoadWatched, RunningNode, WatchedProcess,
+    CostSources, LoadBench, LoadBounds, LoadMix, LoadPace, LoadPopulation, LoadReport, LoadSecond,
+    LoadServers, LoadTimes, LoadUsers, RunningNode, WatchedProcess,
 };
 use crate::cli::CliFailure;
 use crate::cli::output::print_line;
@@ -193,7 +193,7 @@ impl LoadArguments {
                 late: Duration::from_millis(judgement.late),
                 lag: Duration::from_millis(judgement.lag),
             },
-            watched: LoadWatched { processes: servers.processes, redis: servers.redis },
+            watched: CostSources { processes: servers.processes, redis: servers.redis },
         }
     }
 }
@@ -216,7 +216,7 @@ fn progress() -> impl FnMut(&LoadSecond) + Send {
             let _gone = writeln!(
                 stderr(),
                 "{at_s:>6.0} s  sent {sent}/s  delivered {delivered}/s  p99 {p99:.1} ms  \
-                 lost so far {overdue}  sockets {live}"
+                 overdue {overdue}  sockets {live}"
             );
         }
     }

@@ -8,12 +8,15 @@ const PEOPLE: LoadPopulation =
 /// The kinds of loss, repetition and order that a delivery can have, one after another.
 struct Bench {
     ledger: LoadLedger,
+    /// What arriving messages say of themselves.
+    kind: LoadKind,
     now_us: u64,
 }
 
 impl Bench {
     fn new(comes_back: bool) -> Self {
-        Self { ledger: LoadLedger::new(PEOPLE, Duration::from_secs(1), comes_back), now_us: 0 }
+        let ledger = LoadLedger::new(PEOPLE, Duration::from_secs(1), comes_back);
+        Self { ledger, kind: LoadKind::Dm, now_us: 0 }
     }
 
     /// User 0 writes to user 1 from its first device: it is owed to three sessions.
@@ -35,6 +38,7 @@ impl Bench {
 
     fn arrive_as(&mut self, session: u32, number: u64, id: MessageId) {
         let arrival = LoadArrival {
+            kind: self.kind,
             id: Some(id),
             dedup: Some("d"),
             is_recovered: false,
@@ -44,7 +48,13 @@ impl Bench {
     }
 
     fn event(&mut self, session: u32, number: u64) {
-        let arrival = LoadArrival { is_first_connection: true, ..LoadArrival::default() };
+        let arrival = LoadArrival {
+            kind: LoadKind::Topic,
+            id: None,
+            dedup: None,
+            is_recovered: false,
+            is_first_connection: true,
+        };
         self.ledger.arrived(session, number, arrival, self.now_us + 500);
     }
 
@@ -109,8 +119,11 @@ fn a_session_that_is_gone_is_owed_nothing() {
     bench.ack(number);
     bench.arrive(1, number);
     bench.ledger.gone(2);
+    bench.now_us += 30_000_000;
+    bench.ledger.retire(bench.now_us);
+    assert_eq!((bench.ledger.overdue(), bench.ledger.is_settled()), (1, false));
     bench.ledger.gone(3);
-    assert!(bench.ledger.is_settled());
+    assert_eq!((bench.ledger.overdue(), bench.ledger.is_settled()), (0, true));
     assert_eq!(bench.counts().lost, 0);
 }
 
@@ -222,6 +235,38 @@ fn what_is_complete_is_forgotten_and_a_repeat_of_it_still_counts() {
     assert_eq!(bench.ledger.len(), 0);
     bench.arrive(1, number);
     assert_eq!(bench.counts().repeated, 1);
+}
+
+#[test]
+fn a_repeat_of_a_forgotten_message_is_of_the_kind_that_it_says() {
+    let mut bench = Bench::new(false);
+    let number = bench.whole();
+    bench.now_us += 30_000_000;
+    bench.ledger.retire(bench.now_us);
+    bench.kind = LoadKind::Room;
+    bench.arrive(1, number);
+    assert_eq!(bench.ledger.figures.words, ["repeated: send 0 (room) at user 0, device 1"]);
+    assert_eq!(bench.ledger.figures.counts.of(LoadKind::Room).repeated, 1);
+}
+
+/// Three sends of a session; the second is answered after a minute.
+#[test]
+fn the_id_of_a_send_that_is_answered_late_is_compared_too() {
+    for (late, found) in [(2, 0), (9, 1)] {
+        let mut bench = Bench::new(false);
+        let [first, second, third] = [(); 3].map(|()| bench.send(LoadKind::Dm));
+        for (number, given) in [(first, 1), (third, 3)] {
+            let answer = Some((id(given), None));
+            bench.ledger.answered(number, LoadState::Acked, answer, bench.now_us);
+            (1..4).for_each(|session| bench.arrive_as(session, number, id(given)));
+        }
+        bench.now_us += 60_000_000;
+        bench.ledger.retire(bench.now_us);
+        bench.ledger.answered(second, LoadState::Acked, Some((id(late), None)), bench.now_us);
+        (1..4).for_each(|session| bench.arrive_as(session, second, id(late)));
+        bench.ledger.retire(bench.now_us);
+        assert_eq!((bench.ledger.len(), bench.counts().out_of_order), (0, found), "{late}");
+    }
 }
 
 #[test]
