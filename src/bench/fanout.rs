@@ -92,6 +92,10 @@ impl TableRow for FanoutRow {
             self.cpu.cell(),
         ]
     }
+
+    fn lost(&self) -> u64 {
+        self.lost
+    }
 }
 
 /// The node and the topics of every session.

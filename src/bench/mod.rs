@@ -15,6 +15,7 @@ mod idle;
 mod large_room;
 mod latency;
 mod layout_simulation;
+mod listener;
 mod load;
 mod nodes;
 mod pending_answers;

@@ -116,6 +116,10 @@ impl TableRow for RelayRow {
             self.lost.to_string(),
         ]
     }
+
+    fn lost(&self) -> u64 {
+        self.lost
+    }
 }
 
 impl Relay {

@@ -12,6 +12,11 @@ pub trait TableRow: Serialize {
 
     /// The row's cells, as many as headers.
     fn cells(&self) -> Vec<String>;
+
+    /// Deliveries that did not arrive, where that is counted.
+    fn lost(&self) -> u64 {
+        0
+    }
 }
 
 /// Results, printed as they come.
@@ -19,6 +24,7 @@ pub trait TableRow: Serialize {
 pub struct Table<R> {
     json: bool,
     has_header: bool,
+    lost: u64,
     rows: PhantomData<R>,
 }
 
@@ -26,11 +32,12 @@ impl<R: TableRow> Table<R> {
     /// Begins a table; as JSON, without anything but rows. The header comes with the first row: a
     /// measurement that fails before has no table.
     pub const fn begin(json: bool) -> Self {
-        Self { json, has_header: false, rows: PhantomData }
+        Self { json, has_header: false, lost: 0, rows: PhantomData }
     }
 
     /// Prints a row.
     pub fn row(&mut self, row: &R) -> io::Result<()> {
+        self.lost += row.lost();
         if self.json {
             let line = serde_json::to_string(row).expect("rows are numbers and names");
             return writeln!(io::stdout(), "{line}");
@@ -39,6 +46,13 @@ impl<R: TableRow> Table<R> {
             writeln!(io::stdout(), "{}", aligned::<R>(R::HEADERS.iter().map(ToString::to_string)))?;
         }
         writeln!(io::stdout(), "{}", aligned::<R>(row.cells()))
+    }
+}
+
+impl<R> Table<R> {
+    /// Deliveries that did not arrive, of all rows.
+    pub const fn lost(&self) -> u64 {
+        self.lost
     }
 }
 

@@ -99,6 +99,10 @@ impl TableRow for RoomsRow {
             self.cpu.cell(),
         ]
     }
+
+    fn lost(&self) -> u64 {
+        self.lost
+    }
 }
 
 /// The node of every session, and the members of every room.

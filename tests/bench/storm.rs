@@ -188,3 +188,15 @@ fn a_node_that_does_not_start_again_has_a_verdict() {
     assert_eq!(report["without_cursor"], SESSIONS, "{report}");
     assert!(failures.contains("no start again: the node does not start: "), "{failures}");
 }
+
+/// A process that is no node is not ended.
+#[test]
+fn a_process_that_does_not_listen_where_the_node_does_is_refused() {
+    let demo = Demo::start(1, &[], &[]);
+    let mut other = Process::start(Command::new("sleep").arg("60"));
+    let ended = storm(&[&node(&demo.nodes[0]), &format!("--pid={}", other.id())]);
+    assert_eq!(ended.code, Some(2), "{}{}", ended.errors, ended.output);
+    let why = format!("--pid {}: it does not listen on port ", other.id());
+    assert!(ended.errors.contains(&why), "{}", ended.errors);
+    assert!(other.is_running());
+}

@@ -44,7 +44,7 @@ pub enum FigureError {
         error: serde_json::Error,
     },
     /// There is no row to draw.
-    #[error("there are no rows: it must be what the command prints with --json")]
+    #[error("there are no rows that it draws: it must be what the command prints with --json")]
     Empty,
 }
 

@@ -72,6 +72,8 @@ pub(super) struct LoadLedger {
     /// The send of each sender that has its largest id.
     last_ids: AHashMap<u32, (u64, MessageId)>,
     order: OrderExempt,
+    /// Whether it was ended. What comes later was counted as missing.
+    is_over: bool,
     pub(super) figures: LoadFigures,
 }
 
@@ -157,6 +159,7 @@ impl LoadLedger {
             newest: AHashMap::default(),
             last_ids: AHashMap::default(),
             order: OrderExempt::default(),
+            is_over: false,
             figures: LoadFigures::new(),
         }
     }
@@ -242,6 +245,9 @@ impl LoadLedger {
         arrival: LoadArrival<'_>,
         now_us: u64,
     ) {
+        if self.is_over {
+            return;
+        }
         let population = self.population;
         let Some(entry) = self.entry(number) else {
             return self.repeat(arrival.kind, session, number, true);
@@ -387,6 +393,7 @@ impl LoadLedger {
 
     /// Ends it: what is unanswered is unknown, and what did not come is lost.
     pub(super) fn finish(&mut self, now_us: u64) {
+        self.is_over = true;
         let last = self.first + self.entries.len() as u64;
         let mut numbers: Vec<u64> = self.overdue.keys().copied().chain(self.first..last).collect();
         numbers.sort_unstable();

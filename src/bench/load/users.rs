@@ -6,7 +6,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::auth::claimed_expiry;
+use ahash::AHashMap;
+
+use crate::auth::{claimed_expiry, claimed_user};
 use crate::bench::clients::{LoadTokens, user_name};
 use crate::bench::error::BenchError;
 use crate::clock::WallClock;
@@ -52,7 +54,21 @@ pub(super) fn read(path: &Path, count: u32, seconds: u64) -> Result<Vec<LoadUser
         read_line(line, seconds)
             .map_err(|why| wrong(format!("{}, line {}: {why}", path.display(), index + 1)))
     };
-    lines.iter().take(count as usize).enumerate().map(user).collect()
+    let users: Vec<_> =
+        lines.iter().take(count as usize).enumerate().map(user).collect::<Result<_, _>>()?;
+    check_distinct(&users).map_err(|why| wrong(format!("{}, {why}", path.display())))?;
+    Ok(users)
+}
+
+fn check_distinct(users: &[LoadUser]) -> Result<(), String> {
+    let mut lines = AHashMap::new();
+    for (index, user) in users.iter().enumerate() {
+        if let Some(first) = lines.insert(&user.id, index + 1) {
+            let (id, line) = (&user.id, index + 1);
+            return Err(format!("line {line}: {id} is on line {first} already"));
+        }
+    }
+    Ok(())
 }
 
 fn text(path: &Path) -> io::Result<String> {
@@ -66,7 +82,12 @@ fn read_line(line: &str, seconds: u64) -> Result<LoadUser, String> {
         |_error| r#"{"user":…,"token":…} is required, as `narrowcast token … --json` prints it"#,
     )?;
     let id = UserId::from_raw(line.user.as_bytes()).map_err(|error| format!("`user`: {error}"))?;
-    check_life(&line, seconds)?;
+    match claimed_user(&line.token) {
+        Some(other) if other != id => {
+            return Err(format!("the token is of {other}, not of {id}"));
+        }
+        _ => check_life(&line, seconds)?,
+    }
     Ok(LoadUser { id, token: line.token })
 }
 
@@ -117,6 +138,10 @@ mod tests {
         let strange = r#"{"user":"a","token":"x"}"#;
         let text = format!("{}\n{strange}\n", line("a"));
         assert!(error(&text, 2).contains("line 2: the token of a is no JWT"));
+        let other = line("a").replace(r#""user":"a""#, r#""user":"b""#);
+        assert!(error(&other, 1).ends_with("line 1: the token is of a, not of b"));
+        let twice = format!("{0}\n{0}\n", line("a"));
+        assert!(error(&twice, 2).ends_with("line 2: a is on line 1 already"));
         assert!(error(&line(""), 1).contains("line 1: `user`: "));
         let gone = read(Path::new("/nowhere/users"), 1, 1).unwrap_err().to_string();
         assert!(gone.starts_with("--users-file: /nowhere/users: No such file"), "{gone}");

@@ -9,6 +9,7 @@ use super::keyspace::OwnKeyspace;
 use super::served::ServedNode;
 use super::{StormFault, StormPlace};
 use crate::bench::error::BenchError;
+use crate::bench::listener::listens;
 use crate::bench::nodes::{RunningNode, has_port};
 use crate::bench::preflight::{check_nodes, check_redis};
 use crate::bench::usage::ProcessUsage;
@@ -88,7 +89,7 @@ impl StormNodes {
 
     async fn running(nodes: &[RunningNode], pid: u32) -> Result<Self, BenchError> {
         check_nodes(nodes).await?;
-        ProcessUsage::of(pid).map_err(|error| BenchError::Input(format!("--pid: {error}")))?;
+        check_process(pid, &nodes[0])?;
         let directory = tempfile::tempdir()?;
         let (served, addresses) = (Vec::new(), nodes.to_vec());
         Ok(Self { addresses, pid, served, again: None, _keyspace: None, _directory: directory })
@@ -138,6 +139,18 @@ impl StormNodes {
             if self.again.is_some() { &self.served[..] } else { self.served.get(1..)? };
         let usage = |node: &ServedNode| Some(ProcessUsage::of(node.pid).ok()?.cpu);
         survivors.iter().map(usage).sum()
+    }
+}
+
+/// A process that is no node must not be ended: it has to listen where the node does.
+fn check_process(pid: u32, node: &RunningNode) -> Result<(), BenchError> {
+    let input = |why: String| BenchError::Input(format!("--pid {pid}: {why}"));
+    let port = node.operator.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let port = port.ok_or_else(|| input(format!("no port in {}", node.operator)))?;
+    match listens(pid, port) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(input(format!("it does not listen on port {port} of {}", node.operator))),
+        Err(error) => Err(input(error.to_string())),
     }
 }
 

@@ -55,8 +55,12 @@ impl DrawArguments {
             text.push_str(&fs::read_to_string(file).map_err(|error| unusable(file, error))?);
             text.push('\n');
         }
-        let svg = FigureKind::from(self.kind).draw(&text).map_err(CliFailure::usage)?;
-        fs::write(&self.svg, svg).map_err(|error| unusable(&self.svg, error))
+        let files: Vec<_> = self.files.iter().map(|file| file.display().to_string()).collect();
+        let svg = FigureKind::from(self.kind).draw(&text);
+        let svg =
+            svg.map_err(|error| CliFailure::usage(format!("{}: {error}", files.join(", "))))?;
+        fs::write(&self.svg, svg)
+            .map_err(|error| CliFailure::usage(format!("--svg {}: {error}", self.svg.display())))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::fanout_load::FanoutLoadArguments;
-use super::{bucket_count, failure};
+use super::{bucket_count, failure, none_lost};
 use crate::bench::{FanoutBench, FanoutRow, RunningNode, Table};
 use crate::cli::CliFailure;
 use crate::cli::output::output_failure;
@@ -62,7 +62,7 @@ impl FanoutArguments {
             redis: self.redis,
             running: self.running,
             through: self.through,
-            load: self.load.placed(self.placement),
+            load: self.load.placed(self.placement)?,
         });
         let mut table = Table::<FanoutRow>::begin(self.json);
         for buckets in self.buckets {
@@ -70,6 +70,6 @@ impl FanoutArguments {
                 .row(&fanout.run(buckets.get()).await.map_err(failure)?)
                 .map_err(output_failure)?;
         }
-        Ok(())
+        none_lost(table.lost())
     }
 }

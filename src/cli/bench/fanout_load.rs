@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::bench::FanoutLoad;
+use crate::cli::CliFailure;
 use crate::cli::placement::PlacementName;
 
 /// Who receives what. At most `MOST` users and `MOST` topics.
@@ -32,9 +33,12 @@ pub(super) struct FanoutLoadArguments<const MOST: i64> {
 }
 
 impl<const MOST: i64> FanoutLoadArguments<MOST> {
-    pub(super) fn placed(&self, placement: PlacementName) -> FanoutLoad {
+    pub(super) fn placed(&self, placement: PlacementName) -> Result<FanoutLoad, CliFailure> {
         let Self { users, devices, topics, subscribers, messages, events, seed } = *self;
+        if messages == 0 && events == 0 {
+            return Err(CliFailure::usage("--messages, --events: one of them must be above 0"));
+        }
         let placement = placement.into();
-        FanoutLoad { placement, users, devices, topics, subscribers, messages, events, seed }
+        Ok(FanoutLoad { placement, users, devices, topics, subscribers, messages, events, seed })
     }
 }

@@ -35,7 +35,7 @@ impl LayoutArguments {
     pub(super) fn run(self) -> Result<(), CliFailure> {
         let mut table = Table::<LayoutRow>::begin(self.json);
         for &nodes in &self.nodes {
-            let simulation = LayoutSimulation { nodes, load: self.load.placed(self.placement) };
+            let simulation = LayoutSimulation { nodes, load: self.load.placed(self.placement)? };
             for &buckets in &self.buckets {
                 table.row(&simulation.run(buckets)).map_err(output_failure)?;
             }

@@ -1,7 +1,8 @@
 //! `bench load`.
 
+use std::fs::File;
 use std::io::{IsTerminal, Write, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgGroup, Args};
@@ -142,14 +143,20 @@ fn node_url(text: &str) -> Result<String, String> {
     rest.map(|_| text.to_owned()).ok_or_else(|| "it must be `ws://…/v1/ws`".into())
 }
 
+fn created(path: &Path) -> Result<File, CliFailure> {
+    let error = |error| CliFailure::usage(format!("--svg {}: {error}", path.display()));
+    File::create(path).map_err(error)
+}
+
 impl LoadArguments {
     pub(super) async fn run(self) -> Result<(), CliFailure> {
         let (json, svg) = (self.json, self.svg.clone());
+        // A picture that cannot be kept is known before the load.
+        let picture = svg.map(|path| created(&path)).transpose()?;
         let report = self.load().run(Box::new(progress())).await.map_err(failure)?;
         print(&report, json)?;
-        if let Some(path) = svg {
-            let written = std::fs::write(&path, report.to_svg());
-            written.map_err(|error| CliFailure::Failed(format!("{}: {error}", path.display())))?;
+        if let Some(mut picture) = picture {
+            picture.write_all(report.to_svg().as_bytes()).map_err(CliFailure::failed)?;
         }
         if report.failures.is_empty() {
             return Ok(());

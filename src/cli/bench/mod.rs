@@ -117,6 +117,14 @@ fn failure(error: BenchError) -> CliFailure {
     }
 }
 
+/// The rows were printed; what was lost makes them a failure.
+fn none_lost(lost: u64) -> Result<(), CliFailure> {
+    match lost {
+        0 => Ok(()),
+        lost => Err(CliFailure::Failed(format!("lost: {lost} deliveries, at most 0"))),
+    }
+}
+
 /// A signal ends a measurement as an error does: its servers and directories go with it.
 async fn unless_stopped(
     measurement: impl Future<Output = Result<(), CliFailure>>,

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::failure;
+use super::{failure, none_lost};
 use crate::bench::{Payload, Relay, RelayRow, Table, check_redis};
 use crate::cli::CliFailure;
 use crate::cli::output::output_failure;
@@ -13,8 +13,8 @@ use crate::cli::output::output_failure;
 /// and otherwise a table of topics only.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RelayArguments {
-    /// Nodes, one row each; 0 is the plain loop.
-    #[arg(long, value_delimiter = ',', default_value = "0,1,4", value_parser = clap::value_parser!(u32).range(0..=100))]
+    /// Nodes, one row each; 0 is the plain loop, which has no messages [default: 0,1,4 or 1,4].
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(0..=100))]
     nodes: Vec<u32>,
     /// A Redis shard; may be given several times. Without one the nodes are joined in memory.
     #[arg(long)]
@@ -46,12 +46,24 @@ pub(in crate::cli) struct RelayArguments {
 }
 
 impl RelayArguments {
+    fn nodes(&self) -> Result<Vec<u32>, CliFailure> {
+        match (self.nodes.as_slice(), self.messages) {
+            ([], false) => Ok(vec![0, 1, 4]),
+            ([], true) => Ok(vec![1, 4]),
+            (nodes, true) if nodes.contains(&0) => {
+                Err(CliFailure::usage("--nodes 0: the plain loop has no messages (--messages)"))
+            }
+            (nodes, _) => Ok(nodes.to_vec()),
+        }
+    }
+
     pub(super) async fn run(self) -> Result<(), CliFailure> {
+        let nodes = self.nodes()?;
         // The first row may be without Redis.
         check_redis(&self.redis).await.map_err(failure)?;
         let mut table = Table::<RelayRow>::begin(self.json);
         for _ in 0..self.rounds {
-            for &nodes in &self.nodes {
+            for &nodes in &nodes {
                 let redis = if nodes == 0 { Vec::new() } else { self.redis.clone() };
                 let Self { users, events, rate, seed, messages, limits, .. } = self;
                 let payload = if messages { Payload::Message } else { Payload::Event };
@@ -59,6 +71,6 @@ impl RelayArguments {
                 table.row(&relay.run().await.map_err(failure)?).map_err(output_failure)?;
             }
         }
-        Ok(())
+        none_lost(table.lost())
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{bucket_count, failure};
+use super::{bucket_count, failure, none_lost};
 use crate::bench::{Rooms, RoomsRow, Table};
 use crate::cli::CliFailure;
 use crate::cli::output::output_failure;
@@ -57,6 +57,6 @@ impl RoomsArguments {
         for members in self.members {
             table.row(&bench.run(members).await.map_err(failure)?).map_err(output_failure)?;
         }
-        Ok(())
+        none_lost(table.lost())
     }
 }

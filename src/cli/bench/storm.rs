@@ -60,10 +60,10 @@ struct StormPlaceArguments {
     #[arg(long, requires = "redis", conflicts_with_all = ["restart", "running"], value_name = "HOST:PORT")]
     cql: Option<String>,
     /// How many, with --cql.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..=30))]
+    #[arg(long, requires = "cql", conflicts_with_all = ["restart", "running"], default_value_t = 2, value_parser = clap::value_parser!(u32).range(2..=30))]
     nodes: u32,
     /// A Redis shard of theirs; may be given several times.
-    #[arg(long, requires = "cql")]
+    #[arg(long, requires = "cql", conflicts_with_all = ["restart", "running"])]
     redis: Vec<String>,
     /// One own node on an embedded store, which is started again.
     #[arg(long, conflicts_with = "running")]
@@ -71,8 +71,8 @@ struct StormPlaceArguments {
     /// A running node, as `ws://…/v1/ws,http://…` (clients, operator); the first one is ended.
     #[arg(long = "node", requires = "pid")]
     running: Vec<RunningNode>,
-    /// The process of the first one.
-    #[arg(long, requires = "running", value_parser = clap::value_parser!(u32).range(1..))]
+    /// The process of the first one, which has to listen there.
+    #[arg(long, requires = "running", conflicts_with_all = ["restart", "cql"], value_parser = clap::value_parser!(u32).range(1..))]
     pid: Option<u32>,
 }
 

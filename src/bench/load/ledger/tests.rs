@@ -280,3 +280,16 @@ fn events_that_are_missed_by_sessions_that_come_back_are_not_lost() {
         assert_eq!(bench.ledger.figures.sessions.missed, missed);
     }
 }
+
+#[test]
+fn what_comes_behind_the_end_is_neither_lost_nor_doubled_again() {
+    let mut bench = Bench::new(false);
+    let whole = bench.whole();
+    let missed = bench.send(LoadKind::Dm);
+    bench.ack(missed);
+    assert_eq!(bench.counts().lost, 3);
+    [whole, missed].into_iter().for_each(|number| bench.arrive(1, number));
+    bench.event(1, whole);
+    let counts = bench.ledger.figures.counts.delivered_kinds();
+    assert_eq!((counts.lost, counts.repeated, counts.duplicate), (3, 0, 0));
+}
