@@ -62,7 +62,7 @@ impl FromStr for LoadMix {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut weights = [0; LoadKind::ALL.len()];
+        let mut weights = [None; LoadKind::ALL.len()];
         for part in text.split(',') {
             let (name, weight) =
                 part.split_once('=').ok_or(format!("`{part}` is no KIND=WEIGHT"))?;
@@ -73,10 +73,13 @@ impl FromStr for LoadMix {
                     )
                 })?;
             let weight: Option<u32> = weight.parse().ok().filter(|weight| *weight <= WEIGHT_MAX);
-            weights[kind.index()] = weight
+            let weight = weight
                 .ok_or(format!("`{part}`: a weight is a whole number of 0 to {WEIGHT_MAX}"))?;
+            if weights[kind.index()].replace(weight).is_some() {
+                return Err(format!("`{name}` has two weights"));
+            }
         }
-        let mix = Self { weights };
+        let mix = Self { weights: weights.map(Option::unwrap_or_default) };
         if mix.total() == 0 { Err("all weights are 0".into()) } else { Ok(mix) }
     }
 }
@@ -133,6 +136,7 @@ mod tests {
         let error = |text: &str| text.parse::<LoadMix>().unwrap_err();
         assert_eq!(error("dm=0,room=0"), "all weights are 0");
         assert!(error("dm=1,chat=2").starts_with("there is no kind `chat`: dm, room,"));
+        assert_eq!(error("dm=1,room=1,dm=2"), "`dm` has two weights");
         assert_eq!(error("dm"), "`dm` is no KIND=WEIGHT");
         assert_eq!(error("dm=-1"), "`dm=-1`: a weight is a whole number of 0 to 1000000");
         assert_eq!(error("dm=1000001"), "`dm=1000001`: a weight is a whole number of 0 to 1000000");

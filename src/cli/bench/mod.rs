@@ -139,6 +139,7 @@ async fn unless_stopped(
 /// The logs of dozens of nodes would make a table hard to read.
 fn quiet() -> crate::config::TelemetryConfig {
     let mut telemetry = Config::default().telemetry;
-    telemetry.log = "warn,scylla=off".into();
+    // Whether the sockets fit is checked, and said in one line, before anything begins.
+    telemetry.log = "warn,scylla=off,narrowcast::node::descriptors=error".into();
     telemetry
 }
