@@ -95,12 +95,8 @@ impl Counts {
         if others == 0 { 1.0 } else { self.useful as f64 / others as f64 }
     }
 
-    /// Adds a node's metrics of the bus.
-    pub(super) fn read(&mut self, metrics: &str) {
-        self.add_samples(&Samples::read(metrics));
-    }
-
-    fn add_samples(&mut self, samples: &Samples) {
+    /// Adds what a node received from the bus.
+    pub(super) fn add_samples(&mut self, samples: &Samples) {
         for (outcome, count) in samples.by_first_label("narrowcast_bus_received_total") {
             self.add(outcome, count as u64);
         }
@@ -188,7 +184,7 @@ mod tests {
         let text = "# TYPE x counter\nnarrowcast_bus_received_total{outcome=\"useful\",class=\"user\"} 7\n\
                     narrowcast_bus_received_total{outcome=\"echo\",class=\"user\"} 2\n\
                     narrowcast_bus_received_total{outcome=\"wasted\",class=\"room\"} 3\nother 9\n";
-        counts.read(text);
+        counts.add_samples(&Samples::read(text));
         assert_eq!((counts.all, counts.echo, counts.useful), (12, 2, 7));
         assert!((counts.useful_share() - 0.7).abs() < 1e-9);
     }

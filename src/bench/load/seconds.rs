@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::bench::nodes::{Counts, RunningNode};
-use crate::client::http_get;
+use crate::monitor::Samples;
 
 /// How long the metrics of a node may take: they are asked for once a second.
 const METRICS_TIMEOUT: Duration = Duration::from_millis(800);
@@ -59,7 +59,7 @@ pub(super) struct NodeMetrics {
     last: Vec<Option<Counts>>,
 }
 
-/// What one node sample.
+/// What one node said.
 #[derive(Debug, Clone, Copy, Default)]
 struct MetricsSample {
     counts: Counts,
@@ -80,8 +80,8 @@ impl NodeMetrics {
     pub(super) async fn read(mut self) -> (Self, NodesSecond) {
         let mut asking = tokio::task::JoinSet::new();
         for (place, node) in self.nodes.iter().enumerate() {
-            let operator = node.operator.clone();
-            asking.spawn(async move { (place, ask(&operator).await) });
+            let node = node.clone();
+            asking.spawn(async move { (place, ask(&node).await) });
         }
         let (mut second, mut events) = (NodesSecond::default(), Counts::default());
         while let Some(answer) = asking.join_next().await {
@@ -102,25 +102,21 @@ impl NodeMetrics {
     }
 }
 
-async fn ask(operator: &str) -> Option<MetricsSample> {
-    let answer = timeout(METRICS_TIMEOUT, http_get(operator, "/metrics")).await.ok()?;
-    answer.ok().filter(|(status, _)| *status == 200).map(|(_, text)| MetricsSample::read(&text))
+async fn ask(node: &RunningNode) -> Option<MetricsSample> {
+    let samples = timeout(METRICS_TIMEOUT, node.samples()).await.ok()?.ok()?;
+    Some(MetricsSample::of(&samples))
 }
 
 impl MetricsSample {
-    fn read(metrics: &str) -> Self {
-        let mut sample = Self::default();
-        sample.counts.read(metrics);
-        sample.watermark_lag_s = value(metrics, "narrowcast_watermark_lag_seconds");
-        sample.sessions = value(metrics, "narrowcast_sessions") as u64;
-        sample
+    fn of(samples: &Samples) -> Self {
+        let mut counts = Counts::default();
+        counts.add_samples(samples);
+        Self {
+            counts,
+            watermark_lag_s: samples.of("narrowcast_watermark_lag_seconds"),
+            sessions: samples.of("narrowcast_sessions") as u64,
+        }
     }
-}
-
-/// The value of a metric without labels; 0 if it is not there.
-fn value(metrics: &str, name: &str) -> f64 {
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.and_then(|value| value.trim().parse().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -132,7 +128,7 @@ mod tests {
         let text = "# TYPE narrowcast_sessions gauge\nnarrowcast_sessions 12\n\
                     narrowcast_sessions_x 3\nnarrowcast_watermark_lag_seconds 0.25\n\
                     narrowcast_bus_received_total{outcome=\"useful\",class=\"user\"} 7\n";
-        let sample = MetricsSample::read(text);
+        let sample = MetricsSample::of(&Samples::read(text));
         assert_eq!((sample.sessions, sample.counts.all, sample.watermark_lag_s), (12, 7, 0.25));
     }
 }
