@@ -11,6 +11,8 @@ pub struct Demo {
     pub nodes: Vec<DemoNode>,
     pub alice: String,
     pub bob: String,
+    /// Where its store is: a process that is killed removes nothing. Dropped behind the process.
+    _temporary: Option<tempfile::TempDir>,
 }
 
 pub struct DemoNode {
@@ -24,8 +26,10 @@ impl Demo {
     /// Starts `nodes` nodes on these Redis shards, or joined in memory, with keys of the
     /// configuration given as (`LIMITS__BODY_BYTES`, value); ready when this returns.
     pub fn start(nodes: usize, redis: &[&str], keys: &[(&str, &str)]) -> Self {
+        let temporary = tempfile::tempdir().expect("a directory");
         let mut command = Self::command(nodes, redis, keys);
-        Self::of(Process::start(&mut command))
+        let process = Process::start(command.env("TMPDIR", temporary.path()));
+        Self { _temporary: Some(temporary), ..Self::of(process) }
     }
 
     /// Nodes of a process that was started; ready when this returns.
@@ -39,7 +43,7 @@ impl Demo {
         };
         let nodes = ready["nodes"].as_array().expect("a list").iter().map(node).collect();
         let (alice, bob) = (text(&ready["tokens"]["alice"]), text(&ready["tokens"]["bob"]));
-        Self { process, nodes, alice, bob }
+        Self { process, nodes, alice, bob, _temporary: None }
     }
 
     pub fn command(nodes: usize, redis: &[&str], keys: &[(&str, &str)]) -> Command {

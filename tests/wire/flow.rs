@@ -128,21 +128,39 @@ async fn events_marks_and_reads_come_at_their_rates() {
     }
 }
 
+/// The next replies that are no `sent`. What waited its second on a busy machine is sent meanwhile.
+async fn others(raw: &mut Raw, count: usize, sent: &mut Vec<Value>) -> Vec<Value> {
+    let mut others = Vec::new();
+    while others.len() < count {
+        let reply = raw.receive_json().await;
+        if reply["op"] == "sent" {
+            sent.push(reply["id"].clone());
+        } else {
+            others.push(reply);
+        }
+    }
+    others
+}
+
 /// Ten wait: the first for a second, the last for nearly ten. The others are told at once.
 #[tokio::test]
 async fn what_would_wait_for_more_than_ten_seconds_is_refused_and_so_is_what_follows() {
     let demo = node_with("1", &[&SLOW_SENDS[..], &[("LIMITS__SENDS_IN_FLIGHT", "1")]].concat());
     let mut raw = Raw::greeted(url(&demo), &token("alice")).await;
     raw.send(&packet((1..=20).map(send))).await;
-    assert_eq!(raw.receive_json().await["id"], 1);
-    let refused = replies(&mut raw, 9).await;
-    for (reply, number) in refused.iter().zip(12..) {
+    let mut sent = Vec::new();
+    let mut refused = others(&mut raw, 1, &mut sent).await;
+    // The machine may take a second or two for the twenty.
+    let first = refused[0]["id"].as_u64().expect("a number");
+    assert!((12..=14).contains(&first), "{refused:?}");
+    refused.extend(others(&mut raw, (20 - first) as usize, &mut sent).await);
+    for (reply, number) in refused.iter().zip(first..) {
         assert_eq!((&reply["code"], &reply["id"]), (&json!("rate_limited"), &json!(number)));
         let wait = reply["retry_after_ms"].as_u64().expect("a time");
         assert!((10_000..=11_100).contains(&wait), "{reply}");
     }
     raw.send(&packet([send(21), json!({"op": "ping", "id": 22})])).await;
-    let replies = replies(&mut raw, 2).await;
+    let replies = others(&mut raw, 2, &mut sent).await;
     assert_eq!((&replies[0]["code"], &replies[0]["id"]), (&json!("rate_limited"), &json!(21)));
     let wait = replies[0]["retry_after_ms"].as_u64().expect("a time");
     assert!((1..=11_100).contains(&wait), "{replies:?}");
@@ -151,10 +169,11 @@ async fn what_would_wait_for_more_than_ten_seconds_is_refused_and_so_is_what_fol
     assert_eq!(replies[1]["op"], "pong");
     // Operators see each of them.
     let operator = &demo.nodes[0].operator;
-    assert_eq!(operator.metric("narrowcast_limit_refusals_total{policy=\"sends\"}"), 10);
+    let told = refused.len() as u64 + 1;
+    assert_eq!(operator.metric("narrowcast_limit_refusals_total{policy=\"sends\"}"), told);
     assert_eq!(operator.metric("narrowcast_limit_decisions_total{outcome=\"cached\"}"), 1);
-    for number in 2..=3 {
-        let reply = raw.receive_op("sent").await;
-        assert_eq!(reply["id"], number, "those that wait are not forgotten");
+    while sent.len() < 3 {
+        sent.push(raw.receive_op("sent").await["id"].clone());
     }
+    assert_eq!(sent[..3], [1, 2, 3], "those that wait are not forgotten");
 }
