@@ -1,5 +1,5 @@
 // Direct messages to sessions that come and go: every DROP_EVERY each virtual user ends one socket. Sessions also come back,
-// on the next node of URL, when a node or a network ends them. They resume by their cursors, fill gaps from history, and
+// on another node of URL, when a node or a network ends them. They resume by their cursors, fill gaps from history, and
 // try unanswered sends again under their nonces.
 
 import { atLeast, Fleet, options as load, parameters, pause, sendFor, summary } from './lib.js';

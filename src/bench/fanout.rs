@@ -119,7 +119,7 @@ impl FanoutBench {
         let members = assemble(self.roles(&fleet, &crew), &log).await?;
         let (before, cpu) = (fleet.counts().await?, CpuMeter::begin(servers)?);
         self.publish(&mut draws, &members, &log).await?;
-        settle(&log).await;
+        settle(|| log.lost() == 0).await;
         let (counts, cpu) = (fleet.counts().await?.since(before), cpu.end()?);
         let row = self.row(buckets, counts, cpu, &log);
         drop(members);

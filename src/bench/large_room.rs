@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 
 use super::backend::Backend;
-use super::clients::LoadTokens;
+use super::clients::{LoadTokens, settle};
 use super::cpu_split::{CpuMeter, CpuSplit, ServersAre};
 use super::error::BenchError;
 use super::latency::{LatencyPercentiles, LatencyRecorder};
@@ -31,10 +31,6 @@ const PROBE_EVERY: Duration = Duration::from_millis(20);
 
 /// How long a probe may be under way.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long the last deliveries to the crowd may take, and between two looks.
-const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
-const SETTLE_POLL: Duration = Duration::from_millis(10);
 
 /// A measurement.
 #[derive(Debug, Clone)]
@@ -224,14 +220,6 @@ async fn probe(url: String, until: Instant) -> Result<LatencyRecorder, BenchErro
         intended += PROBE_EVERY;
     }
     Ok(waits)
-}
-
-/// Waits until all deliveries have come, for [`SETTLE_TIMEOUT`] at most.
-async fn settle(have_come: impl Fn() -> bool) {
-    let until = Instant::now() + SETTLE_TIMEOUT;
-    while !have_come() && Instant::now() < until {
-        tokio::time::sleep(SETTLE_POLL).await;
-    }
 }
 
 fn name(index: usize) -> String {

@@ -28,7 +28,7 @@ impl FromStr for RunningNode {
         let operator = operator.trim_end_matches('/');
         for (scheme, rest) in [("ws", url), ("http", operator)] {
             let authority = rest.split('/').next().unwrap_or_default();
-            if !has_port(authority) {
+            if port_of(authority).is_none() {
                 return Err(format!("{scheme}://{authority}: the port is missing"));
             }
         }
@@ -48,10 +48,9 @@ impl RunningNode {
     }
 }
 
-/// Whether `host:port` has a port that a server can have.
-pub(super) fn has_port(authority: &str) -> bool {
-    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    port.is_some_and(|port| port > 0)
+/// The port of `host:port`, if it is one that a server can have.
+pub(super) fn port_of(authority: &str) -> Option<u16> {
+    authority.rsplit_once(':')?.1.parse().ok().filter(|port| *port > 0)
 }
 
 /// Nodes.

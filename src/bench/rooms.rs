@@ -168,7 +168,7 @@ impl Rooms {
         let sessions = assemble(Self::roles(&cluster, &setup), &log).await?;
         let (before, cpu) = (RoomCounts::of(&cluster.nodes), CpuMeter::begin(ServersAre::Here)?);
         let by_member = self.send(&setup, &sessions, &log, &mut rng).await?;
-        settle(&log).await;
+        settle(|| log.lost() == 0).await;
         let (after, cpu) = (RoomCounts::of(&cluster.nodes), cpu.end()?);
         drop(sessions);
         cluster.stop().await;

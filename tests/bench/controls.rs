@@ -69,39 +69,37 @@ fn nothing_is_lost_when_all_connections_of_a_node_break() {
     LoadRun::new(&relay.urls).run().assert_failed_by("closed: 10, at most 0");
 }
 
-#[tokio::test]
-async fn a_generator_that_stands_still_blames_itself() {
+/// Stops the generator for a while once it sends, and returns what it says in the end.
+async fn stood_still(run: LoadRun, demo: &Demo) -> LoadOutcome {
     const PAUSE: Duration = Duration::from_millis(1500);
-    let demo = Demo::start(1, &[], &[]);
-    let urls = [demo.nodes[0].url.clone()];
-    let run = LoadRun::new(&urls).with("--seconds", "4").with("--lag-ms", "1000");
-    let generator = run.start();
+    let generator = run.with("--lag-ms", "1000").start();
     let sends = || demo.nodes[0].operator.metric("narrowcast_sends_total");
     eventually("it sends", || sends() > 0).await;
     generator.signal("STOP");
     tokio::time::sleep(PAUSE).await;
     generator.signal("CONT");
-    let late = LoadOutcome::of(generator);
+    LoadOutcome::of(generator)
+}
+
+fn assert_saturated_by(late: &LoadOutcome, name: &str) {
     assert_eq!((late.code, &late.report["verdict"]), (Some(1), &"generator saturated".into()));
-    assert!(late.report["failures"].to_string().contains("p(99) of send_lag: "), "{late}");
+    assert!(late.report["failures"].to_string().contains(name), "{late}");
+}
+
+#[tokio::test]
+async fn a_generator_that_stands_still_blames_itself() {
+    let demo = Demo::start(1, &[], &[]);
+    let run = LoadRun::new(&[demo.nodes[0].url.clone()]).with("--seconds", "4");
+    assert_saturated_by(&stood_still(run, &demo).await, "p(99) of send_lag: ");
 }
 
 /// In a closed loop nothing has an intended time, so only its ticks can tell.
 #[tokio::test]
 async fn a_generator_in_a_closed_loop_that_stands_still_blames_itself() {
-    const PAUSE: Duration = Duration::from_millis(1500);
     let demo = Demo::start(1, &[], &[]);
     let run = LoadRun::new(&[demo.nodes[0].url.clone()]).with("--seconds", "8");
-    let run = run.without("--rate").with("--in-flight", "4").with("--lag-ms", "1000");
-    let generator = run.start();
-    let sends = || demo.nodes[0].operator.metric("narrowcast_sends_total");
-    eventually("it sends", || sends() > 0).await;
-    generator.signal("STOP");
-    tokio::time::sleep(PAUSE).await;
-    generator.signal("CONT");
-    let late = LoadOutcome::of(generator);
-    assert_eq!((late.code, &late.report["verdict"]), (Some(1), &"generator saturated".into()));
-    assert!(late.report["failures"].to_string().contains("p(99) of generator_lag: "), "{late}");
+    let run = run.without("--rate").with("--in-flight", "4");
+    assert_saturated_by(&stood_still(run, &demo).await, "p(99) of generator_lag: ");
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn final_config(directory: &Path) -> Option<PathBuf> {
 #[test]
 fn a_node_that_is_not_back_in_time_has_a_verdict() {
     let (report, failures) = storm_without_return(|config| {
-        // The node waits for who writes, which nobody does.
+        // The node waits for a writer that never comes.
         let made = Command::new("mkfifo").arg(config).status().expect("mkfifo");
         assert!(made.success());
     });

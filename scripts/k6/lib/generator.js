@@ -83,7 +83,7 @@ export function pace(rate, count, act) {
  */
 export function sendFor(duration, act) {
   const { rate, virtualUsers } = parameters;
-  const sends = Math.round((duration * rate) / (SECOND * virtualUsers));
-  const few = `RATE is ${rate}: in ${duration / SECOND} s that is less than one send of each of ${virtualUsers} virtual users`;
-  return duration * rate >= SECOND * virtualUsers ? pace(rate, sends, act) : refuse(few);
+  const sends = (duration * rate) / (SECOND * virtualUsers);
+  if (sends < 1) refuse(`RATE is ${rate}: in ${duration / SECOND} s that is less than one send of each of ${virtualUsers} virtual users`);
+  return pace(rate, Math.round(sends), act);
 }

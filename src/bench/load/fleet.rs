@@ -17,7 +17,7 @@ use super::mix::LoadKind;
 use super::rooms::RoomVisit;
 use super::run::LoadRun;
 use super::schedule::LoadAction;
-use super::session::{LoadLink, LoadSession, PendingAnswer};
+use super::session::{AnswerPurpose, LoadLink, LoadSession};
 
 /// Before a refused or unanswered request is tried again, in µs, unless the node says when.
 const RETRY_US: u64 = 200_000;
@@ -112,7 +112,7 @@ impl LoadFleet {
         }
         entry.tries = tries.saturating_add(1);
         if session.write(self.run.frame(number, action, tries == 0)) {
-            session.asked.insert(number, PendingAnswer::Request(number));
+            session.asked.insert(number, AnswerPurpose::Request(number));
         } else {
             self.unsent(number, "too many frames wait at a socket of the generator");
         }
@@ -280,13 +280,7 @@ impl LoadFleet {
         let number = frame.data.and_then(|data| frame::number(data, &self.run.name));
         let is_first_connection = self.sessions[session as usize].connections <= 1;
         if let Some(number) = number {
-            let arrival = LoadArrival {
-                kind: LoadKind::Topic,
-                id: None,
-                dedup: None,
-                is_recovered: false,
-                is_first_connection,
-            };
+            let arrival = LoadArrival::event(is_first_connection);
             self.ledger.arrived(session, number, arrival, self.run.now_us());
         }
     }
@@ -305,7 +299,7 @@ impl LoadFleet {
         let state = &mut self.sessions[session as usize];
         state.cursor = Some(cursor);
         let is_first = !state.is_live
-            && !state.asked.values().any(|answer| matches!(answer, PendingAnswer::Topic));
+            && !state.asked.values().any(|answer| matches!(answer, AnswerPurpose::Topic));
         let is_inbox_due = resumed == Some(false) && reason.as_deref() != Some("no_cursor");
         let has_missed = !gaps.is_empty() || is_inbox_due;
         state.unfilled.extend(gaps);
@@ -326,7 +320,7 @@ impl LoadFleet {
         let (id, pattern) = (self.own_id(), self.run.pattern(session));
         let frame = json!({"op": "subscribe", "id": id, "patterns": [pattern]}).to_string();
         let state = &mut self.sessions[session as usize];
-        if !state.ask(id, frame, PendingAnswer::Topic) {
+        if !state.ask(id, frame, AnswerPurpose::Topic) {
             state.give_up("too many frames wait at its socket");
         }
     }
@@ -345,14 +339,14 @@ impl LoadFleet {
     }
 
     /// Reads history for a session, now or as soon as its queue may have room.
-    fn read_history(&mut self, session: u32, id: u64, frame: String, answer: PendingAnswer) {
+    fn read_history(&mut self, session: u32, id: u64, frame: String, answer: AnswerPurpose) {
         if !self.sessions[session as usize].ask(id, frame, answer) {
             self.rereads.insert((self.run.now_us() + RETRY_US, session));
         }
     }
 
     /// Reads again what a node refused, when it says so. What it refuses for good is told.
-    fn read_again(&mut self, session: u32, answer: PendingAnswer, frame: &NodeFrame<'_>) {
+    fn read_again(&mut self, session: u32, answer: AnswerPurpose, frame: &NodeFrame<'_>) {
         let refusal: Option<LoadRefusal> = frame.fields();
         if let Some(LoadRefusal { code, detail, .. }) =
             refusal.as_ref().filter(|refusal| refusal.retry == "never")
@@ -389,15 +383,15 @@ impl LoadFleet {
 
     fn answer(&mut self, session: u32, id: u64, frame: &NodeFrame<'_>) {
         match self.sessions[session as usize].asked.remove(&id) {
-            Some(PendingAnswer::Request(number)) if frame.op == "error" => {
+            Some(AnswerPurpose::Request(number)) if frame.op == "error" => {
                 self.failed(number, frame);
             }
-            Some(PendingAnswer::Request(number)) => self.acked(number, frame),
-            Some(PendingAnswer::Topic) if frame.op == "ok" => self.live(session),
-            Some(PendingAnswer::Topic) => self.unheard(session, frame),
+            Some(AnswerPurpose::Request(number)) => self.acked(number, frame),
+            Some(AnswerPurpose::Topic) if frame.op == "ok" => self.live(session),
+            Some(AnswerPurpose::Topic) => self.unheard(session, frame),
             Some(read) if frame.op == "error" => self.read_again(session, read, frame),
-            Some(PendingAnswer::Gap(gap)) => self.page(session, gap, frame),
-            Some(PendingAnswer::Inbox) => self.inbox(session, frame),
+            Some(AnswerPurpose::Gap(gap)) => self.page(session, gap, frame),
+            Some(AnswerPurpose::Inbox) => self.inbox(session, frame),
             None => {}
         }
     }
@@ -438,7 +432,7 @@ impl LoadFleet {
     fn fill(&mut self, session: u32, gap: LoadGap, page: Option<&str>) {
         let id = self.own_id();
         let frame = frame::gap_page(id, &gap, page);
-        self.read_history(session, id, frame, PendingAnswer::Gap(gap));
+        self.read_history(session, id, frame, AnswerPurpose::Gap(gap));
     }
 
     fn page(&mut self, session: u32, gap: LoadGap, frame: &NodeFrame<'_>) {
@@ -458,7 +452,7 @@ impl LoadFleet {
     /// Loads what is of this run from every conversation.
     fn load_inbox(&mut self, session: u32, page: Option<&str>) {
         let id = self.own_id();
-        self.read_history(session, id, frame::inbox_page(id, page), PendingAnswer::Inbox);
+        self.read_history(session, id, frame::inbox_page(id, page), AnswerPurpose::Inbox);
     }
 
     fn inbox(&mut self, session: u32, frame: &NodeFrame<'_>) {

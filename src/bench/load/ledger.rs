@@ -39,6 +39,14 @@ pub(super) struct LoadArrival<'a> {
     pub(super) is_first_connection: bool,
 }
 
+impl LoadArrival<'_> {
+    /// An event, which is never read from history.
+    pub(super) const fn event(is_first_connection: bool) -> Self {
+        let (id, dedup) = (None, None);
+        Self { kind: LoadKind::Topic, id, dedup, is_recovered: false, is_first_connection }
+    }
+}
+
 /// Latencies of a kind: to deliveries, and to answers.
 #[derive(Debug, Clone)]
 pub(super) struct LoadLatencies {

@@ -12,7 +12,7 @@ use crate::client::{Keepalive, KeepaliveAction};
 
 /// What an answer is for.
 #[derive(Debug)]
-pub(super) enum PendingAnswer {
+pub(super) enum AnswerPurpose {
     /// The answer to a request of the load.
     Request(u64),
     /// That its topic is heard.
@@ -43,7 +43,7 @@ pub(super) struct LoadSession {
     pub(super) connections: u32,
     pub(super) cursor: Option<String>,
     /// Requests that were sent, by the id that their answers carry.
-    pub(super) asked: AHashMap<u64, PendingAnswer>,
+    pub(super) asked: AHashMap<u64, AnswerPurpose>,
     /// What its history still has to fill, and whether its inbox has to be loaded: a read was
     /// refused or not queued, or its connection ended.
     pub(super) unfilled: Vec<LoadGap>,
@@ -65,7 +65,7 @@ impl LoadSession {
     }
 
     /// Sends a request of its own, which belongs to no entry; returns whether it was queued.
-    pub(super) fn ask(&mut self, id: u64, frame: String, answer: PendingAnswer) -> bool {
+    pub(super) fn ask(&mut self, id: u64, frame: String, answer: AnswerPurpose) -> bool {
         let is_queued = self.write(frame);
         if is_queued {
             self.asked.insert(id, answer);
@@ -76,12 +76,12 @@ impl LoadSession {
     }
 
     /// Keeps a read of history for another try; returns the number of a request of the load.
-    pub(super) fn put_back(&mut self, answer: PendingAnswer) -> Option<u64> {
+    pub(super) fn put_back(&mut self, answer: AnswerPurpose) -> Option<u64> {
         match answer {
-            PendingAnswer::Request(number) => return Some(number),
-            PendingAnswer::Gap(gap) => self.unfilled.push(gap),
-            PendingAnswer::Inbox => self.reload_due = true,
-            PendingAnswer::Topic => {}
+            AnswerPurpose::Request(number) => return Some(number),
+            AnswerPurpose::Gap(gap) => self.unfilled.push(gap),
+            AnswerPurpose::Inbox => self.reload_due = true,
+            AnswerPurpose::Topic => {}
         }
         None
     }
@@ -142,11 +142,11 @@ mod tests {
     fn what_history_had_to_fill_is_kept_for_the_next_connection() {
         let gap = LoadGap { conversation: "dm.a.b".into(), after: Some("x".into()), before: None };
         let mut session = LoadSession::default();
-        session.asked.insert(9, PendingAnswer::Request(9));
-        session.asked.insert(3, PendingAnswer::Request(3));
-        session.asked.insert(1, PendingAnswer::Gap(gap));
-        session.asked.insert(2, PendingAnswer::Inbox);
-        session.asked.insert(4, PendingAnswer::Topic);
+        session.asked.insert(9, AnswerPurpose::Request(9));
+        session.asked.insert(3, AnswerPurpose::Request(3));
+        session.asked.insert(1, AnswerPurpose::Gap(gap));
+        session.asked.insert(2, AnswerPurpose::Inbox);
+        session.asked.insert(4, AnswerPurpose::Topic);
         assert_eq!(session.lost(), [3, 9]);
         assert_eq!((session.unfilled.len(), session.reload_due), (1, true));
         assert!(session.asked.is_empty() && !session.is_live);

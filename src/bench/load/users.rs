@@ -4,9 +4,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-use serde::Deserialize;
-
 use ahash::AHashMap;
+use serde::Deserialize;
 
 use crate::auth::{claimed_expiry, claimed_user};
 use crate::bench::clients::{LoadTokens, user_name};
@@ -82,12 +81,10 @@ fn read_line(line: &str, seconds: u64) -> Result<LoadUser, String> {
         |_error| r#"{"user":…,"token":…} is required, as `narrowcast token … --json` prints it"#,
     )?;
     let id = UserId::from_raw(line.user.as_bytes()).map_err(|error| format!("`user`: {error}"))?;
-    match claimed_user(&line.token) {
-        Some(other) if other != id => {
-            return Err(format!("the token is of {other}, not of {id}"));
-        }
-        _ => check_life(&line, seconds)?,
+    if let Some(other) = claimed_user(&line.token).filter(|other| *other != id) {
+        return Err(format!("the token is of {other}, not of {id}"));
     }
+    check_life(&line, seconds)?;
     Ok(LoadUser { id, token: line.token })
 }
 

@@ -9,9 +9,9 @@ use super::keyspace::OwnKeyspace;
 use super::served::ServedNode;
 use super::{StormFault, StormPlace};
 use crate::bench::error::BenchError;
-use crate::bench::listener::listens;
-use crate::bench::nodes::{RunningNode, has_port};
+use crate::bench::nodes::{RunningNode, port_of};
 use crate::bench::preflight::{check_nodes, check_redis};
+use crate::bench::process_ports::listens;
 use crate::bench::usage::ProcessUsage;
 use crate::client::http_get;
 
@@ -48,7 +48,7 @@ impl StormNodes {
     }
 
     async fn on_cql(nodes: u32, cql: &str, redis: &[String]) -> Result<Self, BenchError> {
-        if !has_port(cql) {
+        if port_of(cql).is_none() {
             return Err(BenchError::Input(format!("--cql {cql}: the port is missing")));
         }
         check_redis(redis).await?;
@@ -145,8 +145,7 @@ impl StormNodes {
 /// A process that is no node must not be ended: it has to listen where the node does.
 fn check_process(pid: u32, node: &RunningNode) -> Result<(), BenchError> {
     let input = |why: String| BenchError::Input(format!("--pid {pid}: {why}"));
-    let port = node.operator.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    let port = port.ok_or_else(|| input(format!("no port in {}", node.operator)))?;
+    let port = port_of(&node.operator).expect("a running node was read with its ports");
     match listens(pid, port) {
         Ok(true) => Ok(()),
         Ok(false) => Err(input(format!("it does not listen on port {port} of {}", node.operator))),

@@ -48,14 +48,14 @@ impl Bench {
     }
 
     fn event(&mut self, session: u32, number: u64) {
-        let arrival = LoadArrival {
-            kind: LoadKind::Topic,
-            id: None,
-            dedup: None,
-            is_recovered: false,
-            is_first_connection: true,
-        };
+        let arrival = LoadArrival::event(true);
         self.ledger.arrived(session, number, arrival, self.now_us + 500);
+    }
+
+    /// So many seconds pass, and what is complete and old is forgotten.
+    fn let_pass(&mut self, seconds: u64) {
+        self.now_us += seconds * 1_000_000;
+        self.ledger.retire(self.now_us);
     }
 
     /// A message that comes to all.
@@ -119,8 +119,7 @@ fn a_session_that_is_gone_is_owed_nothing() {
     bench.ack(number);
     bench.arrive(1, number);
     bench.ledger.gone(2);
-    bench.now_us += 30_000_000;
-    bench.ledger.retire(bench.now_us);
+    bench.let_pass(30);
     assert_eq!((bench.ledger.overdue(), bench.ledger.is_settled()), (1, false));
     bench.ledger.gone(3);
     assert_eq!((bench.ledger.overdue(), bench.ledger.is_settled()), (0, true));
@@ -216,8 +215,7 @@ fn a_late_delivery_is_one_of_those_that_came() {
     let mut bench = Bench::new(true);
     let number = bench.send(LoadKind::Dm);
     bench.ack(number);
-    bench.now_us += 30_000_000;
-    bench.ledger.retire(bench.now_us);
+    bench.let_pass(30);
     assert_eq!((bench.ledger.overdue(), bench.ledger.is_settled()), (3, false));
     (1..4).for_each(|session| bench.arrive(session, number));
     bench.ledger.retire(bench.now_us);
@@ -230,8 +228,7 @@ fn a_late_delivery_is_one_of_those_that_came() {
 fn what_is_complete_is_forgotten_and_a_repeat_of_it_still_counts() {
     let mut bench = Bench::new(false);
     let number = bench.whole();
-    bench.now_us += 30_000_000;
-    bench.ledger.retire(bench.now_us);
+    bench.let_pass(30);
     assert_eq!(bench.ledger.len(), 0);
     bench.arrive(1, number);
     assert_eq!(bench.counts().repeated, 1);
@@ -241,8 +238,7 @@ fn what_is_complete_is_forgotten_and_a_repeat_of_it_still_counts() {
 fn a_repeat_of_a_forgotten_message_is_of_the_kind_that_it_says() {
     let mut bench = Bench::new(false);
     let number = bench.whole();
-    bench.now_us += 30_000_000;
-    bench.ledger.retire(bench.now_us);
+    bench.let_pass(30);
     bench.kind = LoadKind::Room;
     bench.arrive(1, number);
     assert_eq!(bench.ledger.figures.words, ["repeated: send 0 (room) at user 0, device 1"]);
@@ -260,8 +256,7 @@ fn the_id_of_a_send_that_is_answered_late_is_compared_too() {
             bench.ledger.answered(number, LoadState::Acked, answer, bench.now_us);
             (1..4).for_each(|session| bench.arrive_as(session, number, id(given)));
         }
-        bench.now_us += 60_000_000;
-        bench.ledger.retire(bench.now_us);
+        bench.let_pass(60);
         bench.ledger.answered(second, LoadState::Acked, Some((id(late), None)), bench.now_us);
         (1..4).for_each(|session| bench.arrive_as(session, second, id(late)));
         bench.ledger.retire(bench.now_us);

@@ -1,7 +1,8 @@
-//! Whether a process listens on a port, by `/proc` (proc(5)).
+//! The ports that a process listens on, by `/proc` (proc(5)).
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::io;
-use std::{collections::BTreeSet, fs};
 
 /// `TCP_LISTEN` in the column `st`.
 const LISTENING: &str = "0A";
