@@ -33,6 +33,13 @@ fn scripts(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Writes a program that stands in for another one.
+fn stand_in(directory: &Path, name: &str, text: &str) {
+    let path = directory.join(name);
+    fs::write(&path, format!("#!/usr/bin/env bash\n{text}\n")).expect("it is written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is executable");
+}
+
 /// Where a program is.
 fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").expect("it is set");

@@ -1,12 +1,11 @@
 //! `scripts/instructions` on programs that count what a file says: what moved, and the exit code.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::root;
+use super::{root, stand_in};
 use crate::harness::Process;
 
 /// A benchmark of two paths: 10 steps of each, and bounds of 3 % and 0.5 %.
@@ -36,9 +35,7 @@ impl Tree {
     }
 
     fn program(&self, name: &str, text: &str) {
-        let path = self.0.path().join("programs").join(name);
-        fs::write(&path, format!("#!/usr/bin/env bash\n{text}\n")).expect("it is written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is executable");
+        stand_in(&self.0.path().join("programs"), name, text);
     }
 
     /// Makes the steps of a path take so many instructions together.

@@ -2,18 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use super::root;
+use super::{root, stand_in};
 use crate::harness::{Finished, Process};
 
 /// Runs it with a `cargo` that finds no test.
 fn soak(arguments: &[&str]) -> Finished {
     let programs = tempfile::tempdir().expect("a directory");
-    let cargo = programs.path().join("cargo");
-    fs::write(&cargo, "#!/bin/sh\necho 0 tests, 0 benchmarks\n").expect("it is written");
-    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("it may run");
+    stand_in(programs.path(), "cargo", "echo 0 tests, 0 benchmarks");
     let path = std::env::var("PATH").expect("it is set");
     let mut command = Command::new(root().join("scripts/soak"));
     command.args(arguments).env("PATH", format!("{}:{path}", programs.path().display()));

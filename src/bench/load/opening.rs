@@ -58,18 +58,12 @@ async fn open_session(fleet: &SharedFleet, session: u32, most: Duration) -> Resu
 mod tests {
     use parking_lot::Mutex;
     use tokio::net::TcpListener;
-    use tokio::time::Instant;
 
     use super::super::fleet::LoadFleet;
     use super::super::ledger::LoadLedger;
-    use super::super::population::LoadPopulation;
     use super::super::run::LoadRun;
-    use super::super::users;
     use super::*;
     use crate::socket::{HttpWaits, check, serve_http1};
-
-    const PEOPLE: LoadPopulation =
-        LoadPopulation { users: 2, devices: 1, room_members: 2, topic_watchers: 2 };
 
     const WAITS: HttpWaits = HttpWaits {
         header: Duration::from_secs(5),
@@ -78,17 +72,8 @@ mod tests {
     };
 
     fn fleet(url: &str) -> SharedFleet {
-        let run = LoadRun {
-            name: "r".into(),
-            population: PEOPLE,
-            users: users::minted(PEOPLE.users),
-            urls: vec![url.into()],
-            pad: String::new(),
-            comes_back: false,
-            has_topics: false,
-            began: Instant::now(),
-        };
-        let ledger = LoadLedger::new(PEOPLE, Duration::from_secs(1), false);
+        let run = LoadRun::small(url);
+        let ledger = LoadLedger::new(run.population, Duration::from_secs(1), false);
         Arc::new(Mutex::new(LoadFleet::new(Arc::new(run), ledger)))
     }
 

@@ -31,6 +31,25 @@ pub(super) struct LoadRun {
     pub(super) began: Instant,
 }
 
+#[cfg(test)]
+impl LoadRun {
+    /// Two users with a session each, who neither come back nor watch topics.
+    pub(super) fn small(url: &str) -> Self {
+        let population =
+            LoadPopulation { users: 2, devices: 1, room_members: 2, topic_watchers: 2 };
+        Self {
+            name: "r".into(),
+            population,
+            users: super::users::minted(population.users),
+            urls: vec![url.into()],
+            pad: String::new(),
+            comes_back: false,
+            has_topics: false,
+            began: Instant::now(),
+        }
+    }
+}
+
 impl LoadRun {
     pub(super) fn now_us(&self) -> u64 {
         self.began.elapsed().as_micros() as u64

@@ -3,30 +3,16 @@
 use serde_json::Value;
 use tokio::sync::mpsc::{self, Receiver};
 
-use super::super::population::LoadPopulation;
-use super::super::users;
 use super::*;
 use crate::client::Keepalive;
-
-const PEOPLE: LoadPopulation =
-    LoadPopulation { users: 2, devices: 1, room_members: 2, topic_watchers: 2 };
 
 /// A fleet whose first session has a connection with room for so many frames.
 fn connected(
     room: usize,
     has_topics: bool,
 ) -> (LoadFleet, Receiver<String>, Receiver<&'static str>) {
-    let run = LoadRun {
-        name: "r".into(),
-        population: PEOPLE,
-        users: users::minted(PEOPLE.users),
-        urls: vec!["ws://127.0.0.1:1/v1/ws".into()],
-        pad: String::new(),
-        comes_back: true,
-        has_topics,
-        began: Instant::now(),
-    };
-    let ledger = LoadLedger::new(PEOPLE, std::time::Duration::from_secs(1), true);
+    let run = LoadRun { comes_back: true, has_topics, ..LoadRun::small("ws://127.0.0.1:1/v1/ws") };
+    let ledger = LoadLedger::new(run.population, std::time::Duration::from_secs(1), true);
     let mut fleet = LoadFleet::new(Arc::new(run), ledger);
     let ((frames, queue), (given_up, reasons)) = (mpsc::channel(room), mpsc::channel(1));
     let link = LoadLink { frames, given_up, keepalive: Keepalive::new(Instant::now()) };
